@@ -1,0 +1,57 @@
+# Everything sets itself up: `make test` and `make book` work on a fresh clone. They need Python
+# 3.10 or later; `make book` also needs npm, for the formula renderer that the pages carry.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+MATHJAX := book/_static/vendor/mathjax.js
+CACHE := _build/.jupyter_cache
+# The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
+CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
+
+.PHONY: help test book lint format clean
+
+help:
+	@echo 'make test    install what is missing; run unit tests, property tests and every notebook'
+	@echo 'make book    build the book strictly into _build/html and check the built pages'
+	@echo 'make lint    check formatting, style and types'
+	@echo 'make format  rewrite files to the house style'
+	@echo 'make clean   remove what was built (the environment in .venv stays)'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[book,test,dev]'
+	touch $@
+
+test: $(READY)
+	$(BIN)/python -m pytest --nbmake tests book
+
+$(MATHJAX): book/_assets/package.json book/_assets/package-lock.json
+	@command -v npm >/dev/null || { echo 'make book needs npm (Node.js 18 or later)' >&2; exit 1; }
+	mkdir -p _build/assets $(@D)
+	cp $^ _build/assets
+	cd _build/assets && npm ci --ignore-scripts --no-audit --no-fund
+	cp _build/assets/node_modules/mathjax/es5/tex-svg-full.js $@
+
+$(CACHE)/.key: $(CELLS_DEPEND_ON)
+	rm -rf $(CACHE)
+	mkdir -p $(CACHE)
+	touch $@
+
+book: $(READY) $(MATHJAX) $(CACHE)/.key
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build . -n -W --keep-going
+	CSAE_SITE=_build/html $(BIN)/python -m pytest tests/test_site.py
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/nbstripout book/*.ipynb
+
+clean:
+	rm -rf _build book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""Classification-supervised autoencoders on predefined, evenly distributed class centroids.
+
+One network encodes, classifies, reconstructs and generates images, because the latent classes sit
+on fixed centroids. The modules are named as the chapters of the book that teach them.
+"""
+
+__version__ = "0.1.0"
+
+from csae.centroids import simplex
+from csae.data import Augmentation, ImageDataset, load_dataset
+from csae.evaluation import evaluate, predict
+from csae.losses import CSAELoss
+from csae.networks import CSAE, CSAEOutput
+from csae.records import load_checkpoint, save_checkpoint
+from csae.runtime import describe, tier
+from csae.training import TrainingConfig, train
+
+__all__ = [
+    "CSAE",
+    "Augmentation",
+    "CSAELoss",
+    "CSAEOutput",
+    "ImageDataset",
+    "TrainingConfig",
+    "describe",
+    "evaluate",
+    "load_checkpoint",
+    "load_dataset",
+    "predict",
+    "save_checkpoint",
+    "simplex",
+    "tier",
+    "train",
+]

@@ -1,0 +1,417 @@
+"""Image data sets as plain tensors, and batches drawn from them.
+
+A data set is one uint8 tensor of images and one int64 tensor of labels. Batches are cut from it,
+padded and scaled on the device, so no image is ever handled one by one in Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import platformdirs
+import torch
+import torchvision
+from torch import Tensor
+
+SPLITS = ("train", "validation", "test")
+VALIDATION_EVERY = 12  # every twelfth training image of each class is kept for validation
+PADDING = 2  # pixels added on each side: 28x28 files, 32x32 networks
+
+_DIGITS = tuple("0123456789")
+_EMNIST_SPLITS = torchvision.datasets.EMNIST.splits
+DATASETS = ("mnist", "fashion-mnist", *(f"emnist-{split}" for split in _EMNIST_SPLITS))
+SAMPLES = ("mnist", "fashion-mnist")  # data sets that have a sample inside the package
+_SAMPLE_FOLDER = Path(__file__).parent / "sample"
+
+# SHA-256 of the unpacked files of the original distributions. torchvision checks the archives it
+# downloads, but not files that already lie on disk.
+_SHA256 = {
+    "MNIST/raw/train-images-idx3-ubyte": (
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+    ),
+    "MNIST/raw/train-labels-idx1-ubyte": (
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+    ),
+    "MNIST/raw/t10k-images-idx3-ubyte": (
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+    ),
+    "MNIST/raw/t10k-labels-idx1-ubyte": (
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+    ),
+    "FashionMNIST/raw/train-images-idx3-ubyte": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+    ),
+    "FashionMNIST/raw/train-labels-idx1-ubyte": (
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+    ),
+    "FashionMNIST/raw/t10k-images-idx3-ubyte": (
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+    ),
+    "FashionMNIST/raw/t10k-labels-idx1-ubyte": (
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+    ),
+}
+
+
+class DataUnavailableError(RuntimeError):
+    """The files of a data set are not here and could not be fetched."""
+
+
+class CorruptDataError(RuntimeError):
+    """A file of a data set is truncated or damaged."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImageDataset:
+    """One split of a labelled image data set, held in memory.
+
+    Attributes:
+        images: (N, 1, 28, 28) uint8, upright, ink or cloth bright on black.
+        labels: (N,) int64 in 0..K-1.
+        classes: K class names; ``classes[label]`` names a label.
+        name: Name of the data set, such as ``"mnist"``.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        fingerprint: SHA-256, in hexadecimal, of images and labels.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    name: str
+    split: str
+    fingerprint: str
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.classes)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return (
+            f"ImageDataset({self.name}, {self.split}: {len(self):,} images, "
+            f"{self.num_classes} classes, sha256 {self.fingerprint[:12]})"
+        )
+
+
+def load_dataset(
+    name: str,
+    split: str,
+    root: str | os.PathLike[str] | None = None,
+    download: bool | Literal["force"] = True,
+    sample: bool = False,
+) -> ImageDataset:
+    """Load one split of a data set, downloading its files when they are missing.
+
+    ``validation`` is every twelfth training image of each class, in file order; ``train`` is the
+    rest. So the split is the same on every machine and for every seed.
+
+    Args:
+        name: One of ``DATASETS``: ``"mnist"``, ``"fashion-mnist"``, ``"emnist-letters"``,
+            ``"emnist-balanced"``, ``"emnist-byclass"``, ``"emnist-bymerge"``, ``"emnist-digits"``
+            or ``"emnist-mnist"``.
+        split: ``"train"``, ``"validation"`` or ``"test"``.
+        root: Folder that holds torchvision's folders (``MNIST/raw`` and so on). Default: the
+            environment variable ``CSAE_DATA``, else a cache folder of the user.
+        download: Whether missing files may be downloaded. ``"force"`` downloads them again and
+            replaces what is there.
+        sample: Load the sample shipped inside the package instead: 4,500 training, 500 validation
+            and 1,000 test images of MNIST or Fashion-MNIST. Each is a stratified part of the
+            same split of the full data set. It needs no network and ignores ``root``.
+
+    Returns:
+        The split, EMNIST's images turned upright and its letters labelled from 0.
+
+    Raises:
+        ValueError: ``name``, ``split`` or ``download`` is unknown, or there is no sample.
+        DataUnavailableError: Files are missing and could not be downloaded.
+        CorruptDataError: A file is truncated or damaged.
+    """
+    _check_choice("name", name, DATASETS)
+    _check_choice("split", split, SPLITS)
+    _check_choice("download", download, (True, False, "force"))
+    if sample:
+        return _load_sample(name, split)
+
+    folder = _resolve_root(root)
+    part = "test" if split == "test" else "train"
+    files = _files(name)
+    if download == "force" or not all((folder / file).is_file() for file in files[part]):
+        _download(name, folder, files, download)
+    images, labels = (_read_idx(folder, file) for file in files[part])
+    if len(images) != len(labels):
+        raise CorruptDataError(
+            f"{folder / files[part][1]} holds {len(labels):,} labels for {len(images):,} images. "
+            + _REPLACE
+        )
+
+    classes = _classes(name)
+    if name.startswith("emnist"):
+        images = images.transpose(1, 2)  # EMNIST's files store columns as rows
+    labels = labels.long() - (1 if name == "emnist-letters" else 0)
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise CorruptDataError(
+            f"{folder / files[part][1]} holds labels outside the {len(classes)} classes of {name}. "
+            + _REPLACE
+        )
+    images = images.unsqueeze(1)  # (N, 1, 28, 28)
+    if split != "test":
+        keep = _is_validation(labels, len(classes)) == (split == "validation")
+        images, labels = images[keep], labels[keep]
+    return _make(images, labels, classes, name, split)
+
+
+def prepare(images: Tensor) -> Tensor:
+    """Turn stored images into what the networks read.
+
+    Args:
+        images: (N, 1, 28, 28) uint8 in 0..255.
+
+    Returns:
+        (N, 1, 32, 32) float32 in [-1, 1], padded with black.
+    """
+    return torch.nn.functional.pad(images, (PADDING,) * 4).float() / 127.5 - 1
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Turn the networks' images into what metrics and figures use.
+
+    Args:
+        images: (N, 1, 32, 32) float, nominally in [-1, 1].
+
+    Returns:
+        (N, 1, 28, 28) float in [0, 1]: the padding cut off, values outside the range clipped.
+    """
+    cropped = images[..., PADDING:-PADDING, PADDING:-PADDING]
+    return ((cropped + 1) / 2).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to training images, drawn anew for each image and epoch.
+
+    Attributes:
+        shift: Largest shift in pixels along each axis, 0 to 2 (the padding leaves no more room).
+        flip: Whether to mirror half of the images left to right. Right for clothes, wrong for
+            digits and letters.
+    """
+
+    shift: int = 0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choice("shift", self.shift, range(PADDING + 1))
+        _check_choice("flip", self.flip, (False, True))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return changed copies of ``images``, (N, 1, 32, 32) with a black border."""
+        if self.flip:
+            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+            images = torch.where(mirrored, images.flip(-1), images)
+        if self.shift:
+            images = _shift(images, self.shift)
+        return images
+
+
+def batches(
+    dataset: ImageDataset,
+    batch_size: int,
+    *,
+    device: torch.device | str = "cpu",
+    shuffle: bool = False,
+    augmentation: Augmentation | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield prepared batches; each image appears once.
+
+    The uint8 images move to ``device`` once, and are cut, padded, scaled and augmented there.
+    Random numbers come from PyTorch's global generator, so ``torch.manual_seed`` repeats them.
+
+    Args:
+        dataset: The images and labels.
+        batch_size: Images a batch, at least 1. When shuffling, an incomplete last batch is left
+            out, so that batch normalisation always sees a full one.
+        device: Where the batches are made.
+        shuffle: Whether to visit the images in random order.
+        augmentation: Random changes to each image.
+
+    Yields:
+        Images (n, 1, 32, 32) float32 in [-1, 1] and labels (n,) int64, on ``device``.
+
+    Raises:
+        ValueError: ``batch_size`` is below 1, or larger than a data set that is shuffled.
+    """
+    if batch_size < 1 or (shuffle and batch_size > len(dataset)):
+        raise ValueError(
+            f"batch_size must be from 1 to the number of images, {len(dataset):,}; got {batch_size}"
+        )
+    images, labels = dataset.images.to(device), dataset.labels.to(device)
+    order = torch.randperm(len(dataset)).to(device) if shuffle else None
+    end = len(dataset) - len(dataset) % batch_size if shuffle else len(dataset)
+    for start in range(0, end, batch_size):
+        rows = slice(start, start + batch_size)
+        chosen = rows if order is None else order[rows]
+        batch = prepare(images[chosen])
+        yield (augmentation(batch) if augmentation else batch), labels[chosen]
+
+
+def _shift(images: Tensor, most: int) -> Tensor:
+    """Move each image by its own random whole number of pixels; black fills the gap."""
+    count, _, height, width = images.shape
+    padded = torch.nn.functional.pad(images, (most,) * 4, value=-1.0)
+    offset = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
+    rows = (torch.arange(height, device=images.device) + offset[0])[:, :, None]  # (N, H, 1)
+    columns = (torch.arange(width, device=images.device) + offset[1])[:, None, :]  # (N, 1, W)
+    image = torch.arange(count, device=images.device)[:, None, None]
+    return padded[:, 0][image, rows, columns].unsqueeze(1)
+
+
+def _check_choice(argument: str, value: object, allowed: range | tuple[object, ...]) -> None:
+    if value not in allowed:
+        choices = ", ".join(map(repr, allowed))
+        raise ValueError(f"{argument} must be one of {choices}; got {value!r}")
+
+
+def _resolve_root(root: str | os.PathLike[str] | None) -> Path:
+    chosen = root if root is not None else os.environ.get("CSAE_DATA")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("csae")
+
+
+def _classes(name: str) -> tuple[str, ...]:
+    if name == "fashion-mnist":
+        return tuple(torchvision.datasets.FashionMNIST.classes)
+    if name == "mnist":
+        return _DIGITS
+    names = torchvision.datasets.EMNIST.classes_split_dict[name.removeprefix("emnist-")]
+    return tuple(label for label in names if label != "N/A")
+
+
+def _files(name: str) -> dict[str, tuple[str, str]]:
+    """Image and label file of the training and test part, relative to the root."""
+    folder = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}.get(name, "EMNIST")
+    prefixes = (
+        {"train": f"{name}-train", "test": f"{name}-test"}
+        if folder == "EMNIST"
+        else {"train": "train", "test": "t10k"}
+    )
+    return {
+        part: (f"{folder}/raw/{p}-images-idx3-ubyte", f"{folder}/raw/{p}-labels-idx1-ubyte")
+        for part, p in prefixes.items()
+    }
+
+
+def _download(
+    name: str, folder: Path, files: dict[str, tuple[str, str]], download: bool | Literal["force"]
+) -> None:
+    """Let torchvision fetch, check and unpack the files of a data set."""
+    everything = [file for part in files.values() for file in part]
+    missing = [file for file in everything if not (folder / file).is_file()]
+    if download:
+        try:
+            if download == "force":
+                _replace_files(name, folder, everything)
+            else:
+                _fetch(name, folder)
+            return
+        except (OSError, RuntimeError) as error:  # no network, wrong checksum, read-only folder
+            cause: Exception | None = error
+            reason = "could not be downloaded"
+    else:
+        cause, reason = None, "are missing and download is off"
+    two_ways = [
+        f"put the files into {folder}, or name a folder that holds them with root=... or the "
+        "environment variable CSAE_DATA"
+    ]
+    if name in SAMPLES:
+        two_ways.insert(0, "use the shipped sample: sample=True, or --sample on the command line")
+    else:
+        two_ways.insert(0, "repeat this on a machine with a network; the files stay for later")
+    raise DataUnavailableError(
+        f"The files of {name} {reason}: {', '.join(missing)}.\n"
+        f"Two ways out:\n  1. {two_ways[0]};\n  2. {two_ways[1]}."
+        + (f"\nCause: {type(cause).__name__}: {cause}" if cause else "")
+    ) from cause
+
+
+def _fetch(name: str, folder: Path) -> None:
+    if name == "mnist":
+        torchvision.datasets.MNIST(folder, download=True)
+    elif name == "fashion-mnist":
+        torchvision.datasets.FashionMNIST(folder, download=True)
+    else:
+        torchvision.datasets.EMNIST(folder, name.removeprefix("emnist-"), download=True)
+
+
+def _replace_files(name: str, folder: Path, files: list[str]) -> None:
+    """Fetch beside the present files first: a failed download must not cost them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as fresh:
+        _fetch(name, Path(fresh))
+        for file in files:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(Path(fresh) / file, folder / file)
+
+
+_REPLACE = 'Download it again with download="force" (--redownload), or replace the file.'
+
+
+def _read_idx(folder: Path, file: str) -> Tensor:
+    """Read one IDX file, refusing one that is not whole."""
+    path = folder / file
+    content = path.read_bytes()
+    dims = 3 if "images" in path.name else 1
+    header = 4 * (dims + 1)
+    shape = [int.from_bytes(content[i : i + 4], "big") for i in range(4, header, 4)]
+    if content[:4] != bytes([0, 0, 8, dims]) or (dims == 3 and shape[1:] != [28, 28]):
+        raise CorruptDataError(
+            f"{path} is damaged: its header is not that of an IDX file of "
+            f"{'28x28 images' if dims == 3 else 'labels'}. {_REPLACE}"
+        )
+    expected = header + int(np.prod(shape))
+    if len(content) != expected:
+        state = "truncated" if len(content) < expected else "damaged"
+        raise CorruptDataError(
+            f"{path} is {state}: {len(content):,} bytes where its header promises {expected:,}. "
+            + _REPLACE
+        )
+    if file in _SHA256 and hashlib.sha256(content).hexdigest() != _SHA256[file]:
+        raise CorruptDataError(
+            f"{path} is damaged: its SHA-256 is not that of the original file. {_REPLACE}"
+        )
+    # Copied, because PyTorch wants memory it may write to.
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy())
+
+
+def _is_validation(labels: Tensor, num_classes: int) -> Tensor:
+    """Mark every twelfth image of each class, in file order."""
+    marked = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(num_classes):
+        members = torch.nonzero(labels == label).squeeze(1)
+        marked[members[VALIDATION_EVERY - 1 :: VALIDATION_EVERY]] = True
+    return marked
+
+
+def _load_sample(name: str, split: str) -> ImageDataset:
+    if name not in SAMPLES:
+        raise ValueError(f"sample=True needs name to be one of {SAMPLES}; got {name!r}")
+    with np.load(_SAMPLE_FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
+        images = torch.from_numpy(arrays[f"{split}_images"]).unsqueeze(1)
+        labels = torch.from_numpy(arrays[f"{split}_labels"]).long()
+    return _make(images, labels, _classes(name), f"{name}-sample", split)
+
+
+def _make(
+    images: Tensor, labels: Tensor, classes: tuple[str, ...], name: str, split: str
+) -> ImageDataset:
+    images, labels = images.contiguous(), labels.contiguous()
+    digest = hashlib.sha256(images.numpy().tobytes())
+    digest.update(labels.numpy().tobytes())
+    return ImageDataset(images, labels, classes, name, split, digest.hexdigest())

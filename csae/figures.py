@@ -1,0 +1,174 @@
+"""Pictures for the book. Nothing else in the package imports this module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+# Petroff (2021, arXiv 2107.02270): ten colours told apart under the common colour deficiencies.
+PALETTE = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+INK = "#222222"
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for the book: white ground, which survives dark pages."""
+    plt.rcParams.update(
+        {
+            "axes.prop_cycle": cycler(color=PALETTE),
+            "axes.spines.right": False,
+            "axes.spines.top": False,
+            "axes.titlesize": 11,
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 120,
+            "figure.facecolor": "white",
+            "font.size": 10,
+            "legend.frameon": False,
+            "savefig.facecolor": "white",
+        }
+    )
+
+
+def image_rows(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure:
+    """Show rows of images, each row with its name at the left.
+
+    Args:
+        rows: For each name, n images (n, 1, H, W) in [0, 1]; all rows have the same n.
+        titles: n titles over the columns; none by default.
+
+    Returns:
+        The figure.
+    """
+    count = max(len(images) for images in rows.values())
+    figure, axes = plt.subplots(
+        len(rows), count, figsize=(7.2, 0.8 * len(rows) + 0.3 * bool(titles)), squeeze=False
+    )
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        show_row(line, images)
+        # Anchored text, so that long names do not squeeze the images.
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for axis, title in zip(axes[0], titles, strict=False):
+        axis.set_title(title, fontsize=8)
+    return figure
+
+
+def show_row(axes: Sequence[Axes], images: Tensor) -> None:
+    """Show n images (n, 1, H, W) in [0, 1] in n axes, without ticks or frames."""
+    for axis, image in zip(axes, images, strict=True):
+        axis.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+
+
+def cosine_matrix(centroids: Tensor, axis: Axes, classes: Sequence[str]) -> None:
+    """Show the cosine of every pair of centroids (K, d) as a table of colours and numbers."""
+    unit = torch.nn.functional.normalize(centroids.double(), dim=1)
+    cosines = unit @ unit.T
+    axis.imshow(cosines.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+    for row, line in enumerate(cosines.tolist()):
+        for column, value in enumerate(line):
+            colour = "white" if abs(value) > 0.6 else INK
+            text = f"{value:.2f}".replace("-", "−")
+            axis.text(column, row, text, ha="center", va="center", fontsize=6, color=colour)
+    positions = range(len(classes))
+    axis.set_xticks(positions, classes, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(positions, classes, fontsize=8)
+    axis.spines[:].set_visible(False)
+
+
+def polygon_plane(centroids: Tensor) -> Tensor:
+    """Return the plane in which the shadows of a simplex form a regular polygon.
+
+    Ten points at equal distances do not fit into a plane, but their orthogonal shadow on this one
+    is fair to all of them: centroid k falls on the angle 2 pi k / K of a circle whose radius is
+    sqrt(2 / (K - 1)) times the centroids' norm.
+
+    Args:
+        centroids: (K, d) vertices of a regular simplex, K >= 3, as `csae.simplex` returns them.
+
+    Returns:
+        (d, 2) orthonormal columns: ``latents @ plane`` are the shadows of codes.
+    """
+    count = len(centroids)
+    if count < 3:
+        raise ValueError(f"centroids must be at least 3 to form a polygon, got {count}")
+    unit = torch.nn.functional.normalize(centroids, dim=1)
+    angle = 2 * math.pi * torch.arange(count, dtype=torch.float64) / count
+    corners = torch.stack((angle.cos(), angle.sin()), dim=1).to(centroids)  # (K, 2)
+    return math.sqrt(2 * (count - 1)) / count * unit.T @ corners
+
+
+def shadow(
+    centroids: Tensor, axis: Axes, classes: Sequence[str], latents: Tensor, labels: Tensor
+) -> None:
+    """Draw codes and centroids in the plane of `polygon_plane`.
+
+    Args:
+        centroids: (K, d) vertices of a regular simplex.
+        axis: Where to draw.
+        classes: K class names.
+        latents: (N, d) codes; N may be 0.
+        labels: (N,) their classes.
+    """
+    centroids = centroids.float().cpu()
+    plane = polygon_plane(centroids)
+    corners, codes = centroids @ plane, latents @ plane
+    outline = torch.cat((corners, corners[:1]))
+    axis.plot(*outline.T.tolist(), color="#cccccc", linewidth=1, zorder=0)
+    for label, name in enumerate(classes):
+        colour = PALETTE[label % len(PALETTE)]
+        x, y = codes[labels == label].T
+        axis.scatter(x, y, s=5, color=colour, alpha=0.6, linewidths=0)
+        corner_x, corner_y = corners[label].tolist()
+        axis.scatter(
+            corner_x,
+            corner_y,
+            s=70,
+            marker="X",
+            color=colour,
+            edgecolors=INK,
+            linewidths=1,
+            zorder=3,
+        )
+        length = math.hypot(corner_x, corner_y)
+        towards_x, towards_y = corner_x / length, corner_y / length
+        side = "center" if abs(towards_x) < 0.3 else "left" if towards_x > 0 else "right"
+        axis.annotate(
+            name,
+            (corner_x, corner_y),
+            xytext=(12 * towards_x, 14 * towards_y),
+            textcoords="offset points",
+            ha=side,
+            va="center",
+            fontsize=8,
+        )
+    axis.set_aspect("equal")
+    axis.margins(0.12)
+    axis.axis("off")
+
+
+def confusion(counts: Tensor, classes: Sequence[str], axis: Axes) -> None:
+    """Show a confusion matrix (K, K) of counts; zero cells stay empty."""
+    share = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    for row, line in enumerate(counts.tolist()):
+        for column, value in enumerate(line):
+            if value:
+                colour = "white" if share[row, column] > 0.6 else INK
+                axis.text(
+                    column, row, str(value), ha="center", va="center", fontsize=8, color=colour
+                )
+    positions = range(len(classes))
+    axis.set_xticks(positions, classes, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(positions, classes, fontsize=8)
+    axis.set(xlabel="predicted class", ylabel="true class")
+    axis.spines[:].set_visible(False)

@@ -1,0 +1,113 @@
+"""Checkpoints and run records: what a training run leaves behind.
+
+Weights are safetensors with a json header, records are json. Nothing is ever unpickled, and every
+file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+
+from csae.networks import CSAE
+
+_FORMAT = "csae-residual-1"  # names the architecture and the layout of the header
+
+
+def save_checkpoint(model: CSAE, path: str | os.PathLike[str], *, dataset: str) -> str:
+    """Write a model's weights, centroids and settings to one safetensors file.
+
+    Args:
+        model: The model to save.
+        path: File to write; an existing one is replaced at once or not at all.
+        dataset: Name of the data set it was trained on.
+
+    Returns:
+        SHA-256 of the file, in hexadecimal.
+    """
+    header = {
+        "format": _FORMAT,
+        "num_classes": model.num_classes,
+        "latent_dim": model.latent_dim,
+        "noise": model.noise_ratio,
+        "dataset": dataset,
+    }
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    # One entry only: safetensors does not keep the order of several, and the hash must repeat.
+    content = safetensors.torch.save(tensors, {"csae": json.dumps(header)})
+    write_whole(Path(path), content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]:
+    """Read back what `save_checkpoint` wrote.
+
+    Returns:
+        The model on the CPU, in evaluation mode, and the header of the file: ``format``,
+        ``num_classes``, ``latent_dim``, ``noise`` and ``dataset``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not safetensors, not a CSAE checkpoint, or one of another
+            architecture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            entries = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ValueError(
+            f"{path} is not a safetensors file ({error}). Checkpoints are written by "
+            "`python -m csae train`; pickled files (.pt, .pth) are refused because unpickling "
+            "runs code"
+        ) from error
+    if "csae" not in entries:
+        raise ValueError(
+            f"{path} is a safetensors file of another architecture: it has no CSAE header. "
+            "Checkpoints are written by `python -m csae train`"
+        )
+    header = json.loads(entries["csae"])
+    if header.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} holds architecture {header.get('format')!r}; this version of csae reads "
+            f"{_FORMAT!r}"
+        )
+    centroids = tensors.get("centroids")
+    if centroids is None or centroids.shape != (header["num_classes"], header["latent_dim"]):
+        raise ValueError(f"{path} is damaged: its centroids do not match its header")
+    model = CSAE(centroids, noise=header["noise"])
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path} holds weights of another architecture: {error}") from error
+    return model.eval(), header
+
+
+def write_json(path: str | os.PathLike[str], record: dict[str, Any]) -> None:
+    """Write a record as readable json, whole or not at all."""
+    write_whole(Path(path), (json.dumps(record, indent=2) + "\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its destination first, then move it there in one step."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)  # mkstemp lets only the owner read
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

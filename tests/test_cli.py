@@ -1,0 +1,145 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from csae import cli, data
+from csae.data import ImageDataset
+
+FAST = ["--epochs", "1", "--batch-size", "32", "--device", "cpu", "--quiet"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Let the command line load a few hundred images of each split, to train in seconds."""
+    whole = data.load_dataset
+
+    def part(*arguments, **options):
+        full = whole(*arguments, **options)
+        return ImageDataset(
+            full.images[:200], full.labels[:200], full.classes, full.name, full.split, "part"
+        )
+
+    monkeypatch.setattr(data, "load_dataset", part)
+
+
+def train(*arguments):
+    return cli.main(["train", "--dataset", "mnist", "--sample", *FAST, *map(str, arguments)])
+
+
+def test_same_seed_writes_the_same_record(small, tmp_path, capsys):
+    for name in ("first", "second"):
+        assert train("--out", tmp_path / name, "--seed", 3) == 0
+    first, second = (
+        json.loads((tmp_path / name / "record.json").read_text()) for name in ("first", "second")
+    )
+    assert first.pop("timing").keys() == second.pop("timing").keys()
+    assert first == second
+    assert first["config"]["seed"] == 3
+    assert first["parameters"] == 282_185
+    assert first["data"]["validation"]["images"] == 200
+    assert "test accuracy" in capsys.readouterr().out
+
+
+def test_evaluate_repeats_the_record(small, tmp_path, capsys):
+    train("--out", tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    capsys.readouterr()
+    checkpoint = str(tmp_path / "run" / "checkpoint.safetensors")
+    assert cli.main(["evaluate", checkpoint, "--sample", "--device", "cpu", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {k: result[k] for k in ("accuracy", "psnr")} == pytest.approx(record["test"])
+    assert result["dataset"] == "mnist-sample"
+    assert cli.main(["evaluate", checkpoint, "--dataset", "fashion-mnist", "--sample"]) == 0
+    assert "fashion-mnist-sample, test: accuracy" in capsys.readouterr().out
+
+
+def test_results_never_overwrite_others(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert train() == train() == 0
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [
+        "mnist-sample-seed0",
+        "mnist-sample-seed0-2",
+    ]
+    assert train("--out", "runs/mnist-sample-seed0") == 2
+    assert "out must be a new or empty folder" in capsys.readouterr().err
+
+
+def test_progress_is_shown_unless_quiet(small, tmp_path, capsys):
+    arguments = ["train", "--dataset", "mnist", "--sample", *FAST[:-1], "--out"]
+    assert cli.main([*arguments, str(tmp_path / "loud")]) == 0
+    shown = capsys.readouterr()
+    assert "epoch 1/1: loss" in shown.out
+    assert "images/s" in shown.err
+
+
+def test_digits_are_not_mirrored_and_clothes_are(small, tmp_path):
+    for name, flip, shift in (("mnist", False, 2), ("fashion-mnist", True, 0)):
+        out = tmp_path / name
+        cli.main(["train", "--dataset", name, "--sample", *FAST, "--out", str(out)])
+        config = json.loads((out / "record.json").read_text())["config"]
+        assert config["augmentation"] == {"flip": flip, "shift": shift}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "epochs must be an integer of at least 1, got 0"),
+        (["--noise", "-0.1"], "noise must be a finite number of at least 0, got -0.1"),
+        (["--latent-dim", "8"], "latent_dim=8 is too small for num_classes=10"),
+        (["--shift", "5"], "shift must be one of 0, 1, 2; got 5"),
+        (["--batch-size", "999"], "batch_size must be at most the 200 training images, got 999"),
+        (["--classification-weight", "-1"], "classification_weight must be a finite number"),
+    ],
+)
+def test_wrong_options_end_before_any_work(small, tmp_path, capsys, arguments, message):
+    out = tmp_path / "never"
+    assert train("--out", out, *arguments) == 2
+    assert f"csae: error: {message}" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_unknown_data_set_lists_the_known_ones(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", "--dataset", "cifar"])
+    assert "invalid choice: 'cifar' (choose from" in capsys.readouterr().err
+
+
+def test_missing_data_names_the_ways_out(tmp_path, capsys):
+    arguments = ["--root", str(tmp_path), "--no-download", "--out", str(tmp_path / "out")]
+    assert cli.main(["train", "--dataset", "mnist", *arguments]) == 2
+    assert "Two ways out:" in capsys.readouterr().err
+
+
+def test_wrong_checkpoint_is_named(tmp_path, capsys):
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(1)}, path)
+    assert cli.main(["evaluate", str(path), "--sample"]) == 2
+    assert "is not a safetensors file" in capsys.readouterr().err
+
+
+def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    # The second call to evaluate is the one on the test images, after the last epoch.
+    evaluate = cli.evaluate
+    calls = iter([evaluate, interrupted])
+    monkeypatch.setattr(cli, "evaluate", lambda *a, **k: next(calls)(*a, **k))
+    assert train("--out", tmp_path / "run") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint.safetensors"]
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"]])
+def test_help_reads_as_a_whole(command):
+    shown = subprocess.run(
+        [sys.executable, "-m", "csae", *command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "==SUPPRESS==" not in shown
+    assert "usage: csae" in shown

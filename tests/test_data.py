@@ -1,0 +1,319 @@
+import dataclasses
+import functools
+import gzip
+import hashlib
+import http.server
+import os
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from csae import data
+from csae.data import Augmentation, ImageDataset, batches, load_dataset, prepare, to_pixels
+
+
+def write_idx(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    path.write_bytes(header + array.astype(np.uint8).tobytes())
+
+
+def emnist_arrays(count, classes, first_label, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % classes + first_label
+    return rng.integers(0, 256, (count, 28, 28)), labels
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """A folder in EMNIST's layout: columns stored as rows, labels from 1."""
+    for part, count in (("train", 26 * 24), ("test", 52)):
+        images, labels = emnist_arrays(count, 26, 1, seed=count)
+        raw = tmp_path / "EMNIST" / "raw" / f"emnist-letters-{part}"
+        write_idx(raw.with_name(raw.name + "-images-idx3-ubyte"), images.transpose(0, 2, 1))
+        write_idx(raw.with_name(raw.name + "-labels-idx1-ubyte"), labels)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", data.SAMPLES)
+def test_sample_is_stratified_and_small(name):
+    counts = {"train": 450, "validation": 50, "test": 100}
+    seen = set()
+    for split, per_class in counts.items():
+        part = load_dataset(name, split, sample=True)
+        assert part.images.shape == (10 * per_class, 1, 28, 28)
+        assert part.images.dtype == torch.uint8
+        assert part.labels.dtype == torch.int64
+        assert torch.bincount(part.labels).tolist() == [per_class] * 10
+        assert (part.name, part.split) == (f"{name}-sample", split)
+        images = {image.numpy().tobytes() for image in part.images}
+        assert not images & seen  # no image in two splits
+        seen |= images
+    files = list((data._SAMPLE_FOLDER).iterdir())
+    assert sum(file.stat().st_size for file in files) < 5e6
+    assert {file.name for file in files} >= {f"LICENSE-{name}" for name in data.SAMPLES}
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("mnist", "b9cb8239cba2da5c235a8a24b70ee6d9729364b542cba387951b87c7d8dc5fd7"),
+        ("fashion-mnist", "da548b0b59637888761eecc86866eaefd72dd0c3a06972515a0d0a0cad56384f"),
+    ],
+)
+def test_sample_does_not_change(name, digest):
+    prints = [load_dataset(name, split, sample=True).fingerprint for split in data.SPLITS]
+    assert hashlib.sha256("".join(prints).encode()).hexdigest() == digest
+
+
+@pytest.mark.skipif("CSAE_DATA" not in os.environ, reason="CSAE_DATA names no full data sets")
+@pytest.mark.parametrize("name", data.SAMPLES)
+def test_sample_is_what_the_script_makes(name):
+    from tools.make_sample import make_sample
+
+    arrays = make_sample(name, os.environ["CSAE_DATA"])
+    for split in data.SPLITS:
+        part = load_dataset(name, split, sample=True)
+        assert np.array_equal(part.images[:, 0], arrays[f"{split}_images"])
+        assert np.array_equal(part.labels, arrays[f"{split}_labels"])
+
+
+def test_letters_are_upright_and_labelled_from_zero(letters):
+    expected, labels = emnist_arrays(52, 26, 1, seed=52)
+    test = load_dataset("emnist-letters", "test", root=letters, download=False)
+    assert np.array_equal(test.images[:, 0], expected)
+    assert np.array_equal(test.labels, labels - 1)
+    assert test.classes == tuple("abcdefghijklmnopqrstuvwxyz")
+    assert test.num_classes == 26
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("emnist-byclass", 62),
+        ("emnist-bymerge", 47),
+        ("emnist-balanced", 47),
+        ("emnist-digits", 10),
+        ("emnist-mnist", 10),
+    ],
+)
+def test_other_emnist_splits_keep_their_labels(tmp_path, name, count):
+    images, labels = emnist_arrays(2 * count, count, 0, seed=1)
+    raw = tmp_path / "EMNIST" / "raw"
+    write_idx(raw / f"{name}-test-images-idx3-ubyte", images)
+    write_idx(raw / f"{name}-test-labels-idx1-ubyte", labels)
+    test = load_dataset(name, "test", root=tmp_path, download=False)
+    assert np.array_equal(test.labels, labels)
+    assert len(test.classes) == count
+    assert np.array_equal(test.images[:, 0], images.transpose(0, 2, 1))
+
+
+def test_validation_is_a_fixed_stratified_part_of_train(letters):
+    train = load_dataset("emnist-letters", "train", root=letters)
+    validation = load_dataset("emnist-letters", "validation", root=letters)
+    assert torch.bincount(train.labels).tolist() == [22] * 26
+    assert torch.bincount(validation.labels).tolist() == [2] * 26
+    everything, labels = emnist_arrays(26 * 24, 26, 1, seed=26 * 24)
+    of_class_0 = everything[labels == 1]
+    assert np.array_equal(validation.images[validation.labels == 0, 0], of_class_0[[11, 23]])
+    again = load_dataset("emnist-letters", "validation", root=letters)
+    assert again.fingerprint == validation.fingerprint != train.fingerprint
+
+
+def test_root_comes_from_argument_then_variable_then_cache(letters, tmp_path, monkeypatch):
+    monkeypatch.setenv("CSAE_DATA", str(letters))
+    assert len(load_dataset("emnist-letters", "test", download=False)) == 52
+    elsewhere = tmp_path / "elsewhere"
+    with pytest.raises(data.DataUnavailableError, match=str(elsewhere)):
+        load_dataset("emnist-letters", "test", root=elsewhere, download=False)
+    monkeypatch.delenv("CSAE_DATA")
+    monkeypatch.setattr(data.platformdirs, "user_cache_path", lambda name: tmp_path / name)
+    with pytest.raises(data.DataUnavailableError, match=str(tmp_path / "csae")):
+        load_dataset("emnist-letters", "test", download=False)
+
+
+def test_what_comes_back_is_immutable(digits):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        digits.split = "test"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "cifar"}, "name must be one of 'mnist', 'fashion-mnist', .*; got 'cifar'"),
+        ({"split": "valid"}, "split must be one of 'train', 'validation', 'test'; got 'valid'"),
+        ({"download": "yes"}, "download must be one of True, False, 'force'; got 'yes'"),
+        ({"name": "emnist-letters", "sample": True}, "sample=True needs name to be one of"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        load_dataset(**({"name": "mnist", "split": "train"} | arguments))
+
+
+def test_without_network_two_ways_out_are_named(tmp_path, monkeypatch):
+    nowhere = ["http://127.0.0.1:1/"]  # nothing listens there
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", nowhere)
+    monkeypatch.setattr(torchvision.datasets.EMNIST, "url", nowhere[0] + "gzip.zip")
+    with pytest.raises(data.DataUnavailableError) as error:
+        load_dataset("mnist", "train", root=tmp_path)
+    text = str(error.value)
+    assert "MNIST/raw/train-images-idx3-ubyte" in text
+    assert "could not be downloaded" in text
+    assert "1. use the shipped sample: sample=True, or --sample" in text
+    assert f"2. put the files into {tmp_path}" in text
+    with pytest.raises(data.DataUnavailableError, match="1. repeat this on a machine with a net"):
+        load_dataset("emnist-letters", "train", root=tmp_path)
+
+
+def test_truncated_file_is_named(letters):
+    path = letters / "EMNIST" / "raw" / "emnist-letters-train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(data.CorruptDataError, match=f"{path} is truncated.*--redownload"):
+        load_dataset("emnist-letters", "train", root=letters)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", bytes(16)])
+def test_foreign_file_is_named(letters, content):
+    path = letters / "EMNIST" / "raw" / "emnist-letters-test-images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(data.CorruptDataError, match=f"{path} is damaged"):
+        load_dataset("emnist-letters", "test", root=letters)
+
+
+def test_wrong_labels_are_named(letters):
+    path = letters / "EMNIST" / "raw" / "emnist-letters-test-labels-idx1-ubyte"
+    write_idx(path, np.full(52, 27))
+    with pytest.raises(data.CorruptDataError, match=f"{path} holds labels outside the 26 classes"):
+        load_dataset("emnist-letters", "test", root=letters)
+    write_idx(path, np.ones(51))
+    with pytest.raises(data.CorruptDataError, match=f"{path} holds 51 labels for 52 images"):
+        load_dataset("emnist-letters", "test", root=letters)
+
+
+def test_changed_file_of_mnist_is_named(tmp_path):
+    raw = tmp_path / "MNIST" / "raw"
+    write_idx(raw / "t10k-images-idx3-ubyte", np.zeros((20, 28, 28)))
+    write_idx(raw / "t10k-labels-idx1-ubyte", np.zeros(20))
+    with pytest.raises(data.CorruptDataError, match="its SHA-256 is not that of the original"):
+        load_dataset("mnist", "test", root=tmp_path)
+
+
+@pytest.fixture
+def server(letters, tmp_path_factory, monkeypatch):
+    """The EMNIST archive of `letters`, served on loopback under torchvision's address and hash."""
+    folder = tmp_path_factory.mktemp("served")
+    with zipfile.ZipFile(folder / "gzip.zip", "w") as archive:
+        for file in sorted((letters / "EMNIST" / "raw").iterdir()):
+            archive.writestr(f"gzip/{file.name}.gz", gzip.compress(file.read_bytes()))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *_: None
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        digest = hashlib.md5((folder / "gzip.zip").read_bytes()).hexdigest()
+        emnist = torchvision.datasets.EMNIST
+        monkeypatch.setattr(emnist, "url", f"http://127.0.0.1:{httpd.server_port}/gzip.zip")
+        monkeypatch.setattr(emnist, "md5", digest)
+        yield folder
+        httpd.shutdown()
+
+
+def test_missing_files_are_downloaded_once(server, letters, tmp_path):
+    root = tmp_path / "fresh"
+    downloaded = load_dataset("emnist-letters", "test", root=root)
+    present = load_dataset("emnist-letters", "test", root=letters, download=False)
+    assert downloaded.fingerprint == present.fingerprint
+    (server / "gzip.zip").unlink()
+    assert len(load_dataset("emnist-letters", "train", root=root)) == 22 * 26
+
+
+def test_damage_is_repaired_only_when_asked(server, letters):
+    path = letters / "EMNIST" / "raw" / "emnist-letters-test-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(data.CorruptDataError, match="truncated"):
+        load_dataset("emnist-letters", "test", root=letters)
+    assert len(load_dataset("emnist-letters", "test", root=letters, download="force")) == 52
+
+
+def test_failed_repair_costs_nothing(server, letters):
+    (server / "gzip.zip").write_bytes(b"not the archive")
+    before = load_dataset("emnist-letters", "test", root=letters).fingerprint
+    with pytest.raises(data.DataUnavailableError, match="could not be downloaded"):
+        load_dataset("emnist-letters", "test", root=letters, download="force")
+    assert load_dataset("emnist-letters", "test", root=letters).fingerprint == before
+    assert [entry.name for entry in letters.iterdir()] == ["EMNIST"]
+
+
+def test_prepare_and_to_pixels_are_inverse(digits):
+    prepared = prepare(digits.images)
+    assert prepared.shape[1:] == (1, 32, 32)
+    assert (prepared.min(), prepared.max()) == (-1, 1)
+    assert (prepared[..., :2, :] == -1).all()
+    assert torch.allclose(to_pixels(prepared), digits.images / 255, atol=1e-6)
+    assert (to_pixels(torch.full((1, 1, 32, 32), 7.0)) == 1).all()
+
+
+@given(st.integers(1, 400), st.integers(0, 3))
+@settings(deadline=None, max_examples=20)
+def test_batches_visit_every_image_once(digits, batch_size, seed):
+    parts = list(batches(digits, batch_size))
+    assert torch.equal(torch.cat([labels for _, labels in parts]), digits.labels)
+    assert torch.equal(torch.cat([images for images, _ in parts]), prepare(digits.images))
+    if batch_size <= len(digits):
+        torch.manual_seed(seed)
+        shuffled = list(batches(digits, batch_size, shuffle=True))
+        assert all(len(images) == batch_size for images, _ in shuffled)
+        assert len(shuffled) == len(digits) // batch_size
+        keys = [image.numpy().tobytes() for images, _ in shuffled for image in images]
+        assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(("size", "shuffle"), [(0, False), (-1, True), (321, True)])
+def test_impossible_batches_are_refused(digits, size, shuffle):
+    with pytest.raises(ValueError, match=f"batch_size must be from 1 to .* 320; got {size}"):
+        next(batches(digits, size, shuffle=shuffle))
+
+
+def test_shift_moves_each_image_whole(digits):
+    images = prepare(digits.images)
+    torch.manual_seed(0)
+    moved = Augmentation(shift=2)(images)
+    offsets = set()
+    for before, after in zip(images, moved, strict=True):
+        fits = [
+            (dy, dx)
+            for dy in range(-2, 3)
+            for dx in range(-2, 3)
+            if torch.equal(torch.roll(before, (dy, dx), (1, 2)), after)
+        ]
+        assert fits  # the black border leaves room: nothing is cut off
+        offsets.update(fits)
+    assert offsets == {(dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)}
+
+
+def test_flip_mirrors_about_half(digits):
+    images = prepare(digits.images)
+    torch.manual_seed(0)
+    changed = Augmentation(flip=True)(images)
+    mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(changed, images, strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(changed, images, strict=True)]
+    assert all(m or s for m, s in zip(mirrored, same, strict=True))
+    assert 0.4 < sum(mirrored) / len(images) < 0.6
+
+
+@pytest.mark.parametrize("arguments", [{"shift": 3}, {"shift": -1}, {"flip": "yes"}])
+def test_wrong_augmentation_is_refused(arguments):
+    name = next(iter(arguments))
+    with pytest.raises(ValueError, match=f"{name} must be one of"):
+        Augmentation(**arguments)
+
+
+def test_repr_says_what_it_is(digits):
+    assert isinstance(digits, ImageDataset)
+    assert repr(digits).startswith("ImageDataset(mnist-sample, train: 320 images, 10 classes")

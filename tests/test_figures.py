@@ -1,0 +1,41 @@
+import math
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from csae import figures
+from csae.centroids import simplex
+
+matplotlib.use("Agg")
+
+
+@pytest.mark.parametrize(("k", "d"), [(3, 2), (4, 7), (10, 40)])
+def test_polygon_plane_is_fair_to_all_centroids(k, d):
+    centroids = simplex(k, d, scale=2.0)
+    plane = figures.polygon_plane(centroids)
+    assert torch.allclose(plane.T @ plane, torch.eye(2).double(), atol=1e-12)
+    corners = centroids @ plane
+    radius = torch.full((k,), 2 * math.sqrt(2 / (k - 1)), dtype=torch.float64)
+    assert torch.allclose(corners.norm(dim=1), radius)
+    sides = (corners - corners.roll(1, dims=0)).norm(dim=1)
+    assert torch.allclose(sides, sides[0].expand(k))
+
+
+def test_two_centroids_make_no_polygon():
+    with pytest.raises(ValueError, match="at least 3"):
+        figures.polygon_plane(simplex(2, 4))
+
+
+def test_style_draws_on_a_ground_that_survives_dark_pages():
+    with matplotlib.rc_context():
+        figures.use_style()
+        assert plt.rcParams["figure.facecolor"] == plt.rcParams["savefig.facecolor"] == "white"
+
+
+def test_confusion_leaves_zero_cells_empty():
+    figure, axis = plt.subplots()
+    figures.confusion(torch.tensor([[3, 0], [1, 2]]), ["a", "b"], axis)
+    assert sorted(text.get_text() for text in axis.texts) == ["1", "2", "3"]
+    plt.close(figure)

@@ -1,0 +1,98 @@
+import hashlib
+import json
+import os
+
+import pytest
+import safetensors.torch
+import torch
+
+from csae import records
+from csae.centroids import simplex
+from csae.networks import CSAE
+
+
+def test_checkpoint_round_trip(model, tmp_path):
+    model.train()
+    model(torch.randn(8, 1, 32, 32))  # moves the running statistics of batch normalisation
+    path = tmp_path / "checkpoint.safetensors"
+    digest = records.save_checkpoint(model, path, dataset="mnist")
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert records.save_checkpoint(model, path, dataset="mnist") == digest
+    loaded, header = records.load_checkpoint(path)
+    assert header["dataset"] == "mnist"
+    assert not loaded.training
+    assert loaded.noise.std == pytest.approx(model.noise.std, rel=1e-6)
+    images = torch.randn(3, 1, 32, 32)
+    expected, output = model.eval()(images), loaded(images)
+    assert all(torch.equal(a, b) for a, b in zip(expected, output, strict=True))
+    assert list(tmp_path.iterdir()) == [path]  # no temporary file stays
+
+
+def test_any_number_of_classes_and_dimensions(tmp_path):
+    path = tmp_path / "small.safetensors"
+    records.save_checkpoint(CSAE(simplex(3, 5), noise=0.0), path, dataset="mine")
+    loaded, _ = records.load_checkpoint(path)
+    assert (loaded.num_classes, loaded.latent_dim, loaded.noise.std) == (3, 5, 0.0)
+
+
+def test_pickled_file_is_refused(model, tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save(model.state_dict(), path)
+    with pytest.raises(ValueError, match=f"{path} is not a safetensors file .* pickled files"):
+        records.load_checkpoint(path)
+
+
+def test_foreign_safetensors_file_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    safetensors.torch.save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match="another architecture: it has no CSAE header"):
+        records.load_checkpoint(path)
+
+
+def tampered(model, path, change):
+    """Write a checkpoint whose header or tensors were changed."""
+    records.save_checkpoint(model, path, dataset="mnist")
+    with safetensors.safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["csae"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    change(header, tensors)
+    safetensors.torch.save_file(tensors, path, {"csae": json.dumps(header)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h, t: h.update(format="csae-dense-1"), "holds architecture 'csae-dense-1'"),
+        (lambda h, t: t.pop("decoder.0.weight"), "weights of another architecture: .*Missing"),
+        (lambda h, t: t.update(more=torch.zeros(1)), "weights of another architecture: .*Unexp"),
+        (
+            lambda h, t: t.update({"decoder.0.weight": torch.zeros(2, 2)}),
+            "weights of another architecture: .*size mismatch",
+        ),
+        (lambda h, t: h.update(latent_dim=7), "its centroids do not match its header"),
+    ],
+)
+def test_other_architectures_are_refused(model, tmp_path, change, message):
+    path = tmp_path / "checkpoint.safetensors"
+    tampered(model, path, change)
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        records.load_checkpoint(path)
+
+
+def test_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"no checkpoint at {tmp_path}/none"):
+        records.load_checkpoint(tmp_path / "none")
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "record.json"
+    records.write_json(path, {"run": 1})
+
+    def disk_full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        records.write_json(path, {"run": 2})
+    assert json.loads(path.read_text()) == {"run": 1}
+    assert list(tmp_path.iterdir()) == [path]

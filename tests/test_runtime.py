@@ -1,0 +1,47 @@
+import re
+
+import pytest
+import torch
+
+from csae import runtime
+
+
+def test_tier_comes_from_one_variable(monkeypatch):
+    monkeypatch.setenv("CSAE_TIER", "full")
+    assert runtime.tier() == "full"
+    assert "tier: full" in runtime.describe()
+    monkeypatch.delenv("CSAE_TIER")
+    assert runtime.tier() == ("full" if torch.cuda.is_available() else "quick")
+    monkeypatch.setenv("CSAE_TIER", "medium")
+    with pytest.raises(ValueError, match="CSAE_TIER must be one of .* got 'medium'"):
+        runtime.tier()
+
+
+def test_absent_device_is_named():
+    absent = next(
+        name
+        for name, present in (
+            ("cuda", torch.cuda.is_available()),
+            ("mps", torch.backends.mps.is_available()),
+        )
+        if not present
+    )
+    with pytest.raises(ValueError, match=f"device must be one that is present .* got '{absent}'"):
+        runtime.resolve_device(absent)
+
+
+def test_precision_follows_the_processor(monkeypatch):
+    cpu = torch.device("cpu")
+    for flags, expected in (({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False}, "fp32")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda f=flags: f, raising=False)
+        assert runtime.resolve_precision("auto", cpu) == expected
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # as before PyTorch 2.11
+    assert runtime.resolve_precision("auto", cpu) == "fp32"
+    assert runtime.resolve_precision("bf16", cpu) == "bf16"
+
+
+def test_environment_names_versions_and_commit():
+    here = runtime.environment(torch.device("cpu"))
+    assert here["packages"]["torch"] == torch.__version__
+    assert here["threads"] == torch.get_num_threads()
+    assert here["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", here["commit"])

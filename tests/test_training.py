@@ -1,0 +1,116 @@
+import dataclasses
+
+import pytest
+import torch
+
+from csae.data import Augmentation
+from csae.evaluation import evaluate
+from csae.losses import CSAELoss
+from csae.training import TIMINGS, TrainingConfig, train
+
+SHORT = TrainingConfig(epochs=2, batch_size=32, device="cpu", augmentation=Augmentation(shift=1))
+
+
+def without_timings(history):
+    return [{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history]
+
+
+def run(model, digits, config=SHORT, **options):
+    history = train(model, CSAELoss(), digits, config, progress=False, **options)
+    return without_timings(history), [p.detach().clone() for p in model.state_dict().values()]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_same_seed_repeats_a_run_bit_for_bit(model, digits, precision):
+    import copy
+
+    config = dataclasses.replace(SHORT, precision=precision)
+    twin = copy.deepcopy(model)
+    first, weights = run(model, digits, config)
+    torch.rand(7)  # what happens in between does not matter
+    second, other_weights = run(twin, digits, config)
+    assert first == second
+    assert all(torch.equal(a, b) for a, b in zip(weights, other_weights, strict=True))
+
+
+def test_another_seed_is_another_run(model, digits):
+    import copy
+
+    twin = copy.deepcopy(model)
+    assert run(model, digits)[0] != run(twin, digits, dataclasses.replace(SHORT, seed=1))[0]
+
+
+def test_global_random_state_is_left_alone(model, digits):
+    before = torch.random.get_rng_state()
+    run(model, digits)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_model_learns_to_classify_and_to_reconstruct(model, digits):
+    before = evaluate(model, digits)
+    config = TrainingConfig(epochs=12, batch_size=32, device="cpu")
+    history, _ = run(model, digits, config)
+    after = evaluate(model, digits)
+    assert after["accuracy"] > 0.9 > 0.5 > before["accuracy"]
+    assert after["psnr"] > before["psnr"] + 5
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+
+
+def test_epochs_are_reported_as_they_finish(model, digits):
+    seen = []
+    history = train(
+        model,
+        CSAELoss(),
+        digits,
+        SHORT,
+        validate=lambda trained: {"score": float(trained is model)},
+        on_epoch=seen.append,
+        progress=False,
+    )
+    assert seen == history
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    for epoch in history:
+        assert epoch["validation_score"] == 1.0
+        assert epoch["loss"] == pytest.approx(
+            epoch["classification"] + 10 * epoch["reconstruction"], rel=1e-5
+        )
+        assert epoch["images_per_second"] == pytest.approx(320 / epoch["seconds"])
+
+
+def test_progress_bar_names_losses_and_speed(model, digits, capsys):
+    train(model, CSAELoss(), digits, SHORT, validate=lambda m: evaluate(m, digits))
+    text = capsys.readouterr().err
+    for part in ("epoch 2/2", "classification", "reconstruction", "accuracy", "PSNR", "images/s"):
+        assert part in text
+
+
+def test_a_loss_that_blows_up_is_reported(model, digits):
+    def exploding(output, images, labels):
+        return {"loss": CSAELoss()(output, images, labels)["loss"] * float("nan")}
+
+    with pytest.raises(FloatingPointError, match="loss is nan after epoch 1: try a learning_rate"):
+        train(model, exploding, digits, SHORT, progress=False)
+
+
+def test_batch_larger_than_the_data_is_refused(model, digits):
+    config = dataclasses.replace(SHORT, batch_size=512)
+    with pytest.raises(ValueError, match="batch_size must be at most the 320 training images"):
+        train(model, CSAELoss(), digits, config, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"epochs": 1.5}, "epochs must be an integer of at least 1, got 1.5"),
+        ({"batch_size": 1}, "batch_size must be an integer of at least 2, got 1"),
+        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be a positive, finite number, got 0.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0, got -1.0"),
+        ({"device": "tpu"}, "device must be one of .* got 'tpu'"),
+        ({"precision": "fp8"}, "precision must be one of .* got 'fp8'"),
+    ],
+)
+def test_wrong_configuration_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**arguments)
