@@ -226,6 +226,7 @@ def _train(options: argparse.Namespace) -> None:
     config = _training_config(options)
     criterion = CSAELoss(options.classification_weight, options.reconstruction_weight)
     device = runtime.resolve_device(config.device)
+    environment = runtime.environment(device)  # now: the source may change while it trains
     splits = {split: _load(options, options.dataset, split) for split in data.SPLITS}
     num_classes = splits["train"].num_classes
     torch.manual_seed(config.seed)
@@ -288,7 +289,7 @@ def _train(options: argparse.Namespace) -> None:
         ],
         "test": test,
         "weights_sha256": records.save_checkpoint(model, checkpoint, dataset=name),
-        "environment": runtime.environment(device),
+        "environment": environment,
         # Everything that differs between two runs of one seed on one machine stands below.
         "timing": {
             "started": started.isoformat(timespec="seconds"),
