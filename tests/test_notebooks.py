@@ -1,0 +1,75 @@
+"""What every chapter must have, checked on the files in git."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+DRAWS = ("plt.show()", "plt.subplots(", "plt.figure(")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_there_are_chapters():
+    assert NOTEBOOKS
+
+
+def test_no_outputs_in_git(notebook):
+    nbformat.validate(notebook)
+    for cell in code_cells(notebook):
+        assert not cell.outputs
+        assert cell.execution_count is None
+
+
+def test_opens_with_title_and_objectives(notebook):
+    first = notebook.cells[0]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    assert "**By the end you will be able to**" in first.source
+    assert "**You need**" in first.source
+    assert "Reading takes" in first.source
+
+
+def test_first_code_cell_installs_and_describes(notebook):
+    first = code_cells(notebook)[0].source
+    assert 'importlib.util.find_spec("csae")' in first
+    assert "--constraint" in first
+    assert "csae.describe()" in first
+
+
+def test_closes_with_limits_and_summary(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "## What this does not show" in text
+    assert "## Summary" in text
+    assert "**What is next.**" in text
+
+
+def test_every_figure_has_caption_name_and_alt_text(notebook):
+    for cell in code_cells(notebook):
+        if any(call in cell.source for call in DRAWS):
+            described = cell.metadata.get("mystnb", {})
+            assert len(described["figure"]["caption"]) > 20, cell.id
+            assert described["figure"]["name"] == f"fig-{cell.id}"
+            assert len(described["image"]["alt"]) > 60, cell.id
+
+
+def test_only_plain_markdown(notebook):
+    """Colab shows directives as raw text."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            assert "```{" not in cell.source
+            assert ":::" not in cell.source
+            assert "{ref}`" not in cell.source
+
+
+def test_claims_are_asserted(notebook):
+    assert sum("assert " in cell.source for cell in code_cells(notebook)) >= 3

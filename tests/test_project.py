@@ -1,0 +1,117 @@
+"""One list of dependencies, one address of the repository, and an import that stays light."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CONSTRAINTS = dict(
+    line.lower().split("==")
+    for line in (ROOT / "constraints.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+)
+
+
+def requirements():
+    groups = PROJECT["project"]["optional-dependencies"].values()
+    return [*PROJECT["project"]["dependencies"], *(r for group in groups for r in group)]
+
+
+def test_environment_yml_points_to_the_one_list():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *conda, pip = environment["dependencies"]
+    assert [re.split(r"[=<>]", name)[0] for name in conda] == ["python", "pip"]
+    assert pip == {"pip": ["--constraint constraints.txt", "--editable .[book,test]"]}
+    assert {"book", "test"} <= PROJECT["project"]["optional-dependencies"].keys()
+
+
+def test_bounds_are_loose_and_constraints_exact():
+    for requirement in requirements():
+        name, bound = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
+        assert bound.startswith(">="), requirement
+        assert name.lower() in CONSTRAINTS, requirement
+    assert "jupyter-book>=1.0.4,<2" in requirements()
+    assert CONSTRAINTS["jupyter-book"].startswith("1.")
+
+
+def test_the_clients_packages_are_declared():
+    names = {re.split(r"[<>=]", requirement)[0] for requirement in requirements()}
+    assert names >= {
+        "torch", "torchvision", "pywavelets", "matplotlib", "jupyter-book", "ipywidgets", "nbmake",
+    }  # fmt: skip
+
+
+def test_commit_hooks_use_the_versions_of_the_constraints():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    for hook in hooks:
+        for pin in hook["additional_dependencies"]:
+            name, version = pin.split("==")
+            assert CONSTRAINTS[name] == version, pin
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["README.md", "CITATION.cff", "_config.yml", "book/index.md", "book/quickstart.ipynb"],
+)
+def test_repository_has_one_address(file):
+    address = PROJECT["project"]["urls"]["Repository"]
+    owner_and_name = address.removeprefix("https://github.com/")
+    text = (ROOT / file).read_text()
+    others = set(re.findall(r"github\.com/([\w.-]+/[\w.-]*csae[\w.-]*)", text)) - {owner_and_name}
+    assert not others, f"{file} names {others}, pyproject.toml names {owner_and_name}"
+    if file != "README.md":
+        assert address in text
+
+
+def test_version_is_the_same_everywhere():
+    import csae
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == csae.__version__
+    assert f"## {csae.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_import_is_light_and_has_no_side_effects(tmp_path):
+    """No plotting library, no files, no threads or random numbers touched."""
+    script = """
+import sys, torch, torchvision
+state, threads = torch.random.get_rng_state(), torch.get_num_threads()
+import csae
+assert "matplotlib" not in sys.modules, "matplotlib is imported"
+assert torch.equal(state, torch.random.get_rng_state())
+assert torch.get_num_threads() == threads
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_layers_depend_one_way():
+    """A module imports only what stands below it."""
+    above = {
+        "centroids": set(),
+        "noise": set(),
+        "generation": set(),
+        "figures": set(),
+        "runtime": set(),
+        "data": set(),
+        "networks": {"noise"},
+        "losses": {"networks"},
+        "records": {"networks"},
+        "training": {"data", "runtime"},
+        "evaluation": {"data", "networks"},
+    }
+    modules = {path.stem: path.read_text() for path in (ROOT / "csae").glob("[a-z]*.py")}
+    assert modules.keys() - {"cli"} == above.keys()
+    for name, allowed in above.items():
+        imported = re.findall(r"^from csae\.(\w+) import", modules[name], re.M)
+        assert set(imported) <= allowed, name
