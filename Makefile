@@ -33,12 +33,13 @@ $(MATHJAX): book/_assets/package.json book/_assets/package-lock.json
 	cd _build/assets && npm ci --ignore-scripts --no-audit --no-fund
 	cp _build/assets/node_modules/mathjax/es5/tex-svg-full.js $@
 
-$(CACHE)/.key: $(CELLS_DEPEND_ON)
-	rm -rf $(CACHE)
-	mkdir -p $(CACHE)
+# Older than what the cells depend on: forget every execution and every page made from it.
+_build/.fresh: $(CELLS_DEPEND_ON)
+	rm -rf $(CACHE) _build/.doctrees _build/jupyter_execute _build/html
+	mkdir -p _build
 	touch $@
 
-book: $(READY) $(MATHJAX) $(CACHE)/.key
+book: $(READY) $(MATHJAX) _build/.fresh
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build . -n -W --keep-going
 	CSAE_SITE=_build/html $(BIN)/python -m pytest tests/test_site.py
 

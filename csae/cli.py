@@ -29,7 +29,7 @@ centroids.
 """
 _EXAMPLES = """\
 examples:
-  python -m csae train --dataset mnist --sample --epochs 5     a first run, no download, a minute
+  python -m csae train --dataset mnist --sample --epochs 5     a first run, no download
   python -m csae train --dataset fashion-mnist --epochs 10     the full data set
   python -m csae evaluate runs/mnist-sample-seed0/checkpoint.safetensors --sample
 """
@@ -83,7 +83,6 @@ def _add_train(commands: Any) -> None:
         help="train a model; write its weights and a record of the run",
         description="Train a model with a progress bar, measure it once on the test images, and "
         "write checkpoint.safetensors and record.json.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     train.set_defaults(run=_train)
     defaults = training.TrainingConfig()
@@ -97,22 +96,39 @@ def _add_train(commands: Any) -> None:
     )
     optimisation = train.add_argument_group("optimisation")
     optimisation.add_argument(
-        "--epochs", type=int, default=defaults.epochs, help="passes over the training images"
+        "--epochs",
+        type=int,
+        metavar="N",
+        default=defaults.epochs,
+        help="passes over the training images (default: %(default)s)",
     )
     optimisation.add_argument(
-        "--batch-size", type=int, default=defaults.batch_size, help="images a step"
+        "--batch-size",
+        type=int,
+        metavar="N",
+        default=defaults.batch_size,
+        help="images a step (default: %(default)s)",
     )
     optimisation.add_argument(
         "--learning-rate",
         type=float,
+        metavar="RATE",
         default=defaults.learning_rate,
-        help="peak of the one-cycle schedule",
+        help="peak of the one-cycle schedule (default: %(default)s)",
     )
     optimisation.add_argument(
-        "--weight-decay", type=float, default=defaults.weight_decay, help="AdamW's weight decay"
+        "--weight-decay",
+        type=float,
+        metavar="RATE",
+        default=defaults.weight_decay,
+        help="AdamW's weight decay (default: %(default)s)",
     )
     optimisation.add_argument(
-        "--seed", type=int, default=defaults.seed, help="chooses weights, order and noise"
+        "--seed",
+        type=int,
+        metavar="N",
+        default=defaults.seed,
+        help="chooses weights, order and noise (default: %(default)s)",
     )
     optimisation.add_argument(
         "--shift",
@@ -129,26 +145,39 @@ def _add_train(commands: Any) -> None:
     )
     method = train.add_argument_group("method")
     method.add_argument(
-        "--latent-dim", type=int, default=40, help="numbers in a code, at least classes - 1"
+        "--latent-dim",
+        type=int,
+        metavar="N",
+        default=40,
+        help="numbers in a code, at least classes - 1 (default: %(default)s)",
     )
     method.add_argument(
         "--noise",
         type=float,
+        metavar="FRACTION",
         default=0.04,
-        help="latent noise in training, as a fraction of the centroids' norm",
+        help="latent noise in training, in units of the centroids' norm (default: %(default)s)",
     )
     method.add_argument(
-        "--classification-weight", type=float, default=1.0, help="weight of the cross-entropy"
+        "--classification-weight",
+        type=float,
+        metavar="WEIGHT",
+        default=1.0,
+        help="weight of the cross-entropy (default: %(default)s)",
     )
     method.add_argument(
         "--reconstruction-weight",
         type=float,
+        metavar="WEIGHT",
         default=10.0,
-        help="weight of the mean squared error of the images",
+        help="weight of the mean squared error of the images (default: %(default)s)",
     )
     machine = train.add_argument_group("machine")
     machine.add_argument(
-        "--device", choices=runtime.DEVICES, default="auto", help="where to compute"
+        "--device",
+        choices=runtime.DEVICES,
+        default="auto",
+        help="where to compute (default: %(default)s)",
     )
     machine.add_argument(
         "--precision",
@@ -165,16 +194,21 @@ def _add_evaluate(commands: Any) -> None:
         help="measure a trained model's accuracy and reconstruction",
         description="Measure a checkpoint's classification accuracy, and the PSNR of its "
         "reconstructions on the 28x28 image in [0, 1].",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.set_defaults(run=_evaluate)
     command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors file")
     _add_data_options(command, required=False)
     command.add_argument(
-        "--split", choices=data.SPLITS, default="test", help="which part of the data set"
+        "--split",
+        choices=data.SPLITS,
+        default="test",
+        help="which part of the data set (default: %(default)s)",
     )
     command.add_argument(
-        "--device", choices=runtime.DEVICES, default="auto", help="where to compute"
+        "--device",
+        choices=runtime.DEVICES,
+        default="auto",
+        help="where to compute (default: %(default)s)",
     )
     command.add_argument("--json", action="store_true", help="print the result as json")
 
@@ -184,8 +218,10 @@ def _add_data_options(parser: argparse.ArgumentParser, *, required: bool) -> Non
     group.add_argument(
         "--dataset",
         choices=data.DATASETS,
+        metavar="NAME",
         required=required,
-        help="which data set" if required else "which data set (default: the checkpoint's own)",
+        help=f"one of {', '.join(data.DATASETS)}"
+        + ("" if required else " (default: the one of the checkpoint)"),
         default=argparse.SUPPRESS,
     )
     group.add_argument(

@@ -98,8 +98,8 @@ class ImageDataset:
 
     def __repr__(self) -> str:
         return (
-            f"ImageDataset({self.name}, {self.split}: {len(self):,} images, "
-            f"{self.num_classes} classes, sha256 {self.fingerprint[:12]})"
+            f"ImageDataset({self.name} {self.split}, {len(self):,} images, "
+            f"{self.num_classes} classes, sha256 {self.fingerprint[:8]})"
         )
 
 
@@ -337,7 +337,7 @@ def _download(
     raise DataUnavailableError(
         f"The files of {name} {reason}: {', '.join(missing)}.\n"
         f"Two ways out:\n  1. {two_ways[0]};\n  2. {two_ways[1]}."
-        + (f"\nCause: {type(cause).__name__}: {cause}" if cause else "")
+        + (f"\nCause: {type(cause).__name__}: {str(cause).strip()}" if cause else "")
     ) from cause
 
 

@@ -10,6 +10,7 @@ import torch
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 # Petroff (2021, arXiv 2107.02270): ten colours told apart under the common colour deficiencies.
@@ -49,12 +50,12 @@ def image_rows(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure
         The figure.
     """
     count = max(len(images) for images in rows.values())
+    size = 6.6 / count  # inches an image, with the gap
     figure, axes = plt.subplots(
-        len(rows), count, figsize=(7.2, 0.8 * len(rows) + 0.3 * bool(titles)), squeeze=False
+        len(rows), count, figsize=(7.4, size * len(rows) + 0.4 * bool(titles)), squeeze=False
     )
     for line, (name, images) in zip(axes, rows.items(), strict=True):
         show_row(line, images)
-        # Anchored text, so that long names do not squeeze the images.
         line[0].set_ylabel(name, rotation=0, ha="right", va="center")
     for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title, fontsize=8)
@@ -64,7 +65,8 @@ def image_rows(rows: Mapping[str, Tensor], titles: Sequence[str] = ()) -> Figure
 def show_row(axes: Sequence[Axes], images: Tensor) -> None:
     """Show n images (n, 1, H, W) in [0, 1] in n axes, without ticks or frames."""
     for axis, image in zip(axes, images, strict=True):
-        axis.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1)
+        # Pixels stay pixels: the eye should not be helped where sharpness is the question.
+        axis.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
 
@@ -149,10 +151,11 @@ def shadow(
             textcoords="offset points",
             ha=side,
             va="center",
-            fontsize=8,
+            fontsize=9,
+            path_effects=[withStroke(linewidth=3, foreground="white")],  # readable over dots
         )
     axis.set_aspect("equal")
-    axis.margins(0.12)
+    axis.margins(0.1)
     axis.axis("off")
 
 

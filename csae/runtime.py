@@ -37,14 +37,14 @@ def tier() -> str:
 
 
 def describe() -> str:
-    """Return one line that says which versions run, where, and in which tier."""
+    """Return a few lines that say which versions run, where, and in which tier."""
     device = resolve_device("auto")
     here = environment(device)
     versions = ", ".join(f"{name} {version}" for name, version in here["packages"].items())
     return (
-        f"csae {here['csae']} on Python {here['python']} ({versions})\n"
+        f"csae {here['csae']}, Python {here['python']}\n{versions}\n"
         f"device: {here['device']} ({here['device_name']}, {here['threads']} threads), "
-        f"{resolve_precision('auto', device)}; tier: {tier()}"
+        f"{resolve_precision('auto', device)}\ntier: {tier()}"
     )
 
 

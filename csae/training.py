@@ -125,20 +125,22 @@ def train(
         optimizer, max_lr=config.learning_rate, total_steps=config.epochs * steps
     )
     history: list[Metrics] = []
+    measured: Metrics = {}  # on the validation images, after the latest epoch
     with torch.random.fork_rng(), _bar(config, steps, progress) as bar:
         torch.manual_seed(config.seed)
         for epoch in range(1, config.epochs + 1):
             model.train()
             bar.set_description(f"epoch {epoch}/{config.epochs}")
             sums: dict[str, Tensor] = {}
-            start = time.perf_counter()
-            for images, labels in batches(
+            start, shown = time.perf_counter(), 0.0
+            drawn = batches(
                 dataset,
                 config.batch_size,
                 device=device,
                 shuffle=True,
                 augmentation=config.augmentation,
-            ):
+            )
+            for step, (images, labels) in enumerate(drawn, start=1):
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                     output = model(images)
                 terms = criterion(output, images, labels)
@@ -148,6 +150,10 @@ def train(
                 schedule.step()
                 for name, term in terms.items():  # summed on the device: no waiting in the step
                     sums[name] = sums[name] + term.detach() if name in sums else term.detach()
+                if progress and time.perf_counter() - shown > 1:  # reading a sum waits for it
+                    shown = time.perf_counter()
+                    so_far = {name: float(total / step) for name, total in sums.items()}
+                    bar.set_postfix_str(summary(measured | so_far), refresh=False)
                 bar.update(len(images))
             metrics: Metrics = {"epoch": epoch}
             metrics.update({name: float(total / steps) for name, total in sums.items()})
@@ -159,13 +165,14 @@ def train(
                 )
             metrics["learning_rate"] = float(schedule.get_last_lr()[0])
             if validate is not None:
-                metrics |= {f"validation_{k}": v for k, v in validate(model).items()}
+                measured = {f"validation_{k}": v for k, v in validate(model).items()}
+                metrics |= measured
             metrics |= {
                 "seconds": seconds,
                 "images_per_second": steps * config.batch_size / seconds,
             }
             history.append(metrics)
-            bar.set_postfix_str(summary(metrics))
+            bar.set_postfix_str(summary({k: v for k, v in metrics.items() if k not in TIMINGS}))
             if on_epoch is not None:
                 on_epoch(metrics)
     return history
@@ -179,7 +186,9 @@ def summary(metrics: Metrics) -> str:
         parts.append(f"validation accuracy {metrics['validation_accuracy']:.2%}")
     if "validation_psnr" in metrics:
         parts.append(f"PSNR {metrics['validation_psnr']:.2f} dB")
-    return ", ".join([*parts, f"{metrics['images_per_second']:,.0f} images/s"])
+    if "images_per_second" in metrics:
+        parts.append(f"{metrics['images_per_second']:,.0f} images/s")
+    return ", ".join(parts)
 
 
 def _bar(config: TrainingConfig, steps: int, progress: bool) -> tqdm:

@@ -316,4 +316,4 @@ def test_wrong_augmentation_is_refused(arguments):
 
 def test_repr_says_what_it_is(digits):
     assert isinstance(digits, ImageDataset)
-    assert repr(digits).startswith("ImageDataset(mnist-sample, train: 320 images, 10 classes")
+    assert repr(digits).startswith("ImageDataset(mnist-sample train, 320 images, 10 classes")

@@ -15,11 +15,14 @@ else:
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-CONSTRAINTS = dict(
-    line.lower().split("==")
-    for line in (ROOT / "constraints.txt").read_text().splitlines()
-    if line and not line.startswith("#")
-)
+CONSTRAINTS = {
+    name.lower().replace("_", "-"): version
+    for name, _, version in (
+        line.partition("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    )
+}
 
 
 def requirements():

@@ -1,0 +1,56 @@
+"""The records and weights behind the book's figures."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import csae
+
+RESULTS = sorted((Path(__file__).parents[1] / "results").iterdir())
+
+
+@pytest.fixture(params=RESULTS, ids=lambda folder: folder.name)
+def folder(request):
+    return request.param
+
+
+def test_record_is_complete(folder):
+    record = json.loads((folder / "record.json").read_text())
+    config = record["config"]
+    assert folder.name == f"{config['dataset']}-seed{config['seed']}"
+    assert len(record["history"]) == len(record["timing"]["epochs"]) == config["epochs"]
+    assert record["environment"]["commit"] is not None
+    assert "dirty" not in record["environment"]["commit"]
+    assert {len(part["sha256"]) for part in record["data"].values()} == {64}
+    assert 0 < record["test"]["accuracy"] < 1 < record["test"]["psnr"]
+
+
+def test_weights_are_those_of_the_record(folder):
+    checkpoint = folder / "checkpoint.safetensors"
+    if not checkpoint.exists():
+        pytest.skip("this run's weights are not shipped")
+    record = json.loads((folder / "record.json").read_text())
+    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == record["weights_sha256"]
+    model, header = csae.load_checkpoint(checkpoint)
+    assert header["dataset"] == record["config"]["dataset"]
+    # The sample's test images are a tenth of the full ones: nearly the same accuracy.
+    sample = csae.load_dataset(header["dataset"], "test", sample=True)
+    result = csae.evaluate(model, sample)
+    low, high = csae.evaluation.accuracy_interval(record["test"]["accuracy"], len(sample))
+    assert low - 0.01 < result["accuracy"] < high + 0.01
+    assert result["psnr"] == pytest.approx(record["test"]["psnr"], abs=0.5)
+
+
+@pytest.mark.skipif("CSAE_DATA" not in os.environ, reason="CSAE_DATA names no full data sets")
+def test_full_test_set_gives_the_record_again(folder):
+    checkpoint = folder / "checkpoint.safetensors"
+    if not checkpoint.exists():
+        pytest.skip("this run's weights are not shipped")
+    record = json.loads((folder / "record.json").read_text())
+    model, header = csae.load_checkpoint(checkpoint)
+    full = csae.load_dataset(header["dataset"], "test", download=False)
+    assert full.fingerprint == record["data"]["test"]["sha256"]
+    assert csae.evaluate(model, full) == pytest.approx(record["test"], abs=1e-4)
