@@ -75,6 +75,11 @@ def test_every_figure_is_there_with_its_words(page, html):
         assert 0 < file.stat().st_size <= 200_000
 
 
+def test_progress_bars_show_their_last_state_only(html):
+    for output in html.select(".cell_output .stderr"):
+        assert len(re.findall(r"\d+%\|", output.text)) <= 1
+
+
 def test_other_images_have_alt_text(html):
     for image in html.select("article img"):
         assert image.get("alt", "").strip()

@@ -1,9 +1,19 @@
-from book._ext.terminal_output import rewrite_lines
+from nbformat.v4 import new_output
+
+from book._ext.terminal_output import coalesce_streams, join_streams
 
 
-def test_a_carriage_return_rewrites_its_line():
-    bar = "start\n 0%\r 50%\r100%\nend"
-    assert rewrite_lines(bar) == "start\n100%\nend"
-    assert rewrite_lines("10%\r99%\r") == "99%"
-    assert rewrite_lines("dos\r\nlines\r\n") == "dos\nlines\n"
-    assert rewrite_lines("plain\n") == "plain\n"
+def stream(name, text):
+    return new_output("stream", name=name, text=text)
+
+
+def test_only_the_last_state_of_a_bar_is_shown():
+    pieces = [stream("stderr", text) for text in ("\r  0%", "\r 50%", "\r100%", "\n", "done\n")]
+    (shown,) = coalesce_streams(join_streams(pieces))
+    assert shown["text"] == "100%\ndone\n"
+
+
+def test_other_outputs_stay_where_they_are():
+    picture = new_output("display_data", data={"text/plain": "a picture"})
+    outputs = [stream("stdout", "a\n"), picture, stream("stdout", "b"), stream("stderr", "c")]
+    assert join_streams(outputs) == outputs
