@@ -51,7 +51,7 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/nbstripout book/*.ipynb
+	$(BIN)/nbstripout --keep-id book/*.ipynb
 
 clean:
 	rm -rf _build book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis

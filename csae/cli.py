@@ -379,6 +379,11 @@ def _evaluate(options: argparse.Namespace) -> None:
     model, header = records.load_checkpoint(options.checkpoint)
     name = getattr(options, "dataset", header["dataset"].removesuffix("-sample"))
     dataset = _load(options, name, options.split)
+    if name != header["dataset"].removesuffix("-sample"):
+        print(
+            f"csae: note: this checkpoint was trained on {header['dataset']}, not on {name}",
+            file=sys.stderr,
+        )
     result = evaluate(model.to(device), dataset)
     if options.json:
         print(

@@ -99,7 +99,7 @@ class ImageDataset:
     def __repr__(self) -> str:
         return (
             f"ImageDataset({self.name} {self.split}, {len(self):,} images, "
-            f"{self.num_classes} classes, sha256 {self.fingerprint[:8]})"
+            f"{self.num_classes} classes, {self.fingerprint[:8]})"
         )
 
 
@@ -401,7 +401,10 @@ def _is_validation(labels: Tensor, num_classes: int) -> Tensor:
 
 def _load_sample(name: str, split: str) -> ImageDataset:
     if name not in SAMPLES:
-        raise ValueError(f"sample=True needs name to be one of {SAMPLES}; got {name!r}")
+        raise ValueError(
+            f"name must be one of {SAMPLES} with sample=True (--sample), which ships no other "
+            f"data set; got {name!r}"
+        )
     with np.load(_SAMPLE_FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
         images = torch.from_numpy(arrays[f"{split}_images"]).unsqueeze(1)
         labels = torch.from_numpy(arrays[f"{split}_labels"]).long()

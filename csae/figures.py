@@ -159,6 +159,39 @@ def shadow(
     axis.axis("off")
 
 
+def shadow_by_class(
+    centroids: Tensor, classes: Sequence[str], latents: Tensor, labels: Tensor
+) -> Figure:
+    """Draw codes in the plane of `polygon_plane`, one panel a class: no colours to tell apart.
+
+    Args:
+        centroids: (K, d) vertices of a regular simplex.
+        classes: K class names.
+        latents: (N, d) codes.
+        labels: (N,) their classes.
+
+    Returns:
+        The figure.
+    """
+    centroids = centroids.float().cpu()
+    plane = polygon_plane(centroids)
+    corners, codes = centroids @ plane, latents @ plane
+    lines = math.ceil(len(classes) / 5)
+    figure, axes = plt.subplots(
+        lines, 5, figsize=(7.4, 1.7 * lines), sharex=True, sharey=True, squeeze=False
+    )
+    for axis in axes.flat:
+        axis.set_aspect("equal")
+        axis.axis("off")
+    for label, (name, axis) in enumerate(zip(classes, axes.flat, strict=False)):
+        members = labels == label
+        axis.scatter(*codes[~members].T, s=2, color="#cccccc", linewidths=0)
+        axis.scatter(*codes[members].T, s=4, color="#1f5fa8", linewidths=0)
+        axis.scatter(*corners[label], s=60, marker="X", color="#ffa90e", edgecolors=INK)
+        axis.set_title(name, fontsize=9)
+    return figure
+
+
 def confusion(counts: Tensor, classes: Sequence[str], axis: Axes) -> None:
     """Show a confusion matrix (K, K) of counts; zero cells stay empty."""
     share = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)

@@ -155,7 +155,18 @@ class CSAE(nn.Module):
         self.decoder = decoder(self.latent_dim)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Return codes (N, d) of images (N, 1, 32, 32) in [-1, 1]."""
+        """Return codes (N, d) of images (N, 1, 32, 32) in [-1, 1].
+
+        Raises:
+            ValueError: The images have another shape or are not floating-point numbers.
+        """
+        expected = (1, IMAGE_SIZE, IMAGE_SIZE)
+        if images.shape[1:] != expected or not images.is_floating_point():
+            raise ValueError(
+                f"images must be floating-point of shape (N, {', '.join(map(str, expected))}) in "
+                f"[-1, 1], got {images.dtype} of shape {tuple(images.shape)}; csae.data.prepare "
+                "makes them from a data set's images"
+            )
         latents: Tensor = self.encoder(images)
         return latents
 

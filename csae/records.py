@@ -59,6 +59,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]
             architecture.
     """
     path = Path(path)
+    if path.is_dir():
+        raise FileNotFoundError(f"{path} is a folder: name the .safetensors file inside it")
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     try:

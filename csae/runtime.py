@@ -80,8 +80,7 @@ def keep_freed_memory() -> None:
     """Let this process keep freed memory for its next allocation (glibc only; else nothing).
 
     Every training step frees and allocates the same large buffers. By default glibc hands them back
-    to the kernel in between, which then clears thousands of pages anew in each step. Keeping them
-    made training on two cores some 15 to 25 % faster where it was measured.
+    to the kernel in between, which then clears thousands of pages anew in each step.
     """
     if sys.platform != "linux":
         return

@@ -53,7 +53,9 @@ def test_evaluate_repeats_the_record(small, tmp_path, capsys):
     assert {k: result[k] for k in ("accuracy", "psnr")} == pytest.approx(record["test"])
     assert result["dataset"] == "mnist-sample"
     assert cli.main(["evaluate", checkpoint, "--dataset", "fashion-mnist", "--sample"]) == 0
-    assert "fashion-mnist-sample, test: accuracy" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "fashion-mnist-sample, test: accuracy" in shown.out
+    assert "trained on mnist-sample, not on fashion-mnist" in shown.err
 
 
 def test_results_never_overwrite_others(small, tmp_path, monkeypatch, capsys):

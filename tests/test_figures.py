@@ -34,6 +34,18 @@ def test_style_draws_on_a_ground_that_survives_dark_pages():
         assert plt.rcParams["figure.facecolor"] == plt.rcParams["savefig.facecolor"] == "white"
 
 
+def test_each_class_gets_a_panel():
+    centroids = simplex(7, 9)
+    figure = figures.shadow_by_class(
+        centroids, list("abcdefg"), torch.randn(70, 9), torch.arange(70) % 7
+    )
+    titles = [axis.get_title() for axis in figure.axes]
+    assert titles == [*"abcdefg", "", "", ""]
+    drawn = [sum(len(c.get_offsets()) for c in axis.collections) for axis in figure.axes]
+    assert drawn == [71] * 7 + [0] * 3
+    plt.close(figure)
+
+
 def test_confusion_leaves_zero_cells_empty():
     figure, axis = plt.subplots()
     figures.confusion(torch.tensor([[3, 0], [1, 2]]), ["a", "b"], axis)

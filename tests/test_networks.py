@@ -75,6 +75,14 @@ def test_patch_upsample_is_a_transposed_convolution():
 
 
 @pytest.mark.parametrize(
+    "images", [torch.zeros(2, 1, 28, 28), torch.zeros(2, 1, 32, 32, dtype=torch.uint8)]
+)
+def test_unprepared_images_are_refused(model, images):
+    with pytest.raises(ValueError, match="images must be floating-point .* csae.data.prepare"):
+        model(images)
+
+
+@pytest.mark.parametrize(
     ("centroids", "noise", "message"),
     [
         (torch.ones(10), 0.0, r"centroids must have shape \(K, d\) with K >= 2, got \(10,\)"),

@@ -82,6 +82,8 @@ def test_other_architectures_are_refused(model, tmp_path, change, message):
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no checkpoint at {tmp_path}/none"):
         records.load_checkpoint(tmp_path / "none")
+    with pytest.raises(FileNotFoundError, match="is a folder: name the .safetensors file"):
+        records.load_checkpoint(tmp_path)
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
