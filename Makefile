@@ -9,11 +9,12 @@ CACHE := _build/.jupyter_cache
 # The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
 CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
 
-.PHONY: help test book lint format clean
+.PHONY: help test book bench lint format clean
 
 help:
 	@echo 'make test    install what is missing; run unit tests, property tests and every notebook'
 	@echo 'make book    build the book strictly into _build/html and check the built pages'
+	@echo 'make bench   time the package side by side with its alternatives; write results/benchmarks'
 	@echo 'make lint    check formatting, style and types'
 	@echo 'make format  rewrite files to the house style'
 	@echo 'make clean   remove what was built (the environment in .venv stays)'
@@ -42,6 +43,9 @@ _build/.fresh: $(CELLS_DEPEND_ON)
 book: $(READY) $(MATHJAX) _build/.fresh
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build . -n -W --keep-going
 	CSAE_SITE=_build/html $(BIN)/python -m pytest tests/test_site.py
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.centroids
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ on fixed centroids. The modules are named as the chapters of the book that teach
 
 __version__ = "0.1.0"
 
-from csae.centroids import simplex
+from csae.centroids import pedcc, separation, simplex
 from csae.data import Augmentation, ImageDataset, load_dataset
 from csae.evaluation import evaluate, predict
 from csae.losses import CSAELoss
@@ -26,8 +26,10 @@ __all__ = [
     "evaluate",
     "load_checkpoint",
     "load_dataset",
+    "pedcc",
     "predict",
     "save_checkpoint",
+    "separation",
     "simplex",
     "tier",
     "train",

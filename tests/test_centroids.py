@@ -1,29 +1,131 @@
+"""Constructions of centroids against theory, known optima and each other.
+
+A test named ``test_equation_...`` checks the equation of that name in the book (see the page
+"Claims map").
+"""
+
+import itertools
+import math
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csae.centroids import simplex
+from benchmarks.centroids import charge_model_by_loops
+from csae.centroids import (
+    bound,
+    charge_model,
+    orthoplex,
+    pedcc,
+    polygon,
+    random_directions,
+    separation,
+    simplex,
+    spherical_code,
+)
 
-shapes = st.integers(2, 60).flatmap(lambda k: st.tuples(st.just(k), st.integers(k - 1, 80)))
+simplex_shapes = st.integers(2, 60).flatmap(lambda k: st.tuples(st.just(k), st.integers(k - 1, 80)))
+orthoplex_shapes = st.integers(1, 40).flatmap(
+    lambda d: st.tuples(st.integers(2, 2 * d), st.just(d))
+)
+scales = st.floats(1e-3, 1e3)
+seeds = st.integers(0, 2**31)
+CONSTRUCTIONS = (pedcc, simplex, orthoplex, random_directions, charge_model, spherical_code)
+
+# Smallest angles in degrees of K points in three dimensions. K = 7 to 12: proven (Schuette and van
+# der Waerden 1951, Danzer 1986). Beyond: the best known, from the tables of Sloane and others;
+# those of 13, 14 and 24 are proven, too.
+BEST_ANGLES = {
+    7: 77.8695421, 8: 74.8584922, 9: 70.5287794, 10: 66.1468220, 11: 63.4349488, 12: 63.4349488,
+    13: 57.1367031, 14: 55.6705700, 15: 53.6578501, 16: 52.2443957, 17: 51.0903285, 18: 49.5566548,
+    19: 47.6919141, 20: 47.4310362, 21: 45.6132231, 22: 44.7401612, 23: 43.7099642, 24: 43.6907671,
+    25: 41.6344612, 26: 41.0376616, 27: 40.6776007, 28: 39.3551436, 29: 38.7136512, 30: 38.5971159,
+}  # fmt: skip
 
 
-@given(shapes, st.floats(1e-3, 1e3), st.integers(0, 2**31))
+def pair_cosines(centroids):
+    """Cosines of all pairs, computed plainly: (K (K - 1) / 2,)."""
+    unit = centroids / centroids.norm(dim=-1, keepdim=True)
+    return (unit @ unit.T)[tuple(torch.triu_indices(len(unit), len(unit), 1))]
+
+
+# Closed forms
+
+
+@given(simplex_shapes, scales, seeds)
 @settings(deadline=None)
 def test_simplex_is_regular(shape, scale, seed):
     k, d = shape
     centroids = simplex(k, d, scale=scale, seed=seed)
     assert centroids.shape == (k, d)
     assert centroids.dtype == torch.float64
-    cosines = centroids @ centroids.T / scale**2
+    gram = centroids @ centroids.T / scale**2
     ideal = torch.full((k, k), -1 / (k - 1), dtype=torch.float64).fill_diagonal_(1)
-    assert (cosines - ideal).abs().max() < 1e-13
-    assert centroids.sum(dim=0).abs().max() < 1e-12 * scale * k
+    assert (gram - ideal).abs().max() < 1e-14
+    assert centroids.sum(dim=0).abs().max() < 1e-13 * scale * k
+
+
+def test_equation_simplex_cosine():
+    for k in range(2, 201):
+        assert (pair_cosines(simplex(k, k - 1)) + 1 / (k - 1)).abs().max() <= 1e-14, k
+    assert (pair_cosines(simplex(1000, 1024)) + 1 / 999).abs().max() <= 1e-14
+
+
+@pytest.mark.parametrize("k", [2, 3, 10, 47])
+def test_equation_helmert_vertices(k):
+    """The coordinates of the formula, up to the rotation that the seed chooses."""
+    by_formula = torch.zeros(k, k - 1, dtype=torch.float64)
+    for j in range(1, k):
+        by_formula[:j, j - 1] = 1 / math.sqrt(j * (j + 1))
+        by_formula[j, j - 1] = -j / math.sqrt(j * (j + 1))
+    by_formula *= math.sqrt(k / (k - 1))
+    # Two sets of points differ by a rotation exactly if all their inner products agree ...
+    centroids = simplex(k, k + 3, seed=5)
+    assert torch.allclose(by_formula @ by_formula.T, centroids @ centroids.T, atol=1e-14)
+    # ... and this one keeps lengths, because its columns are orthonormal.
+    rotation = torch.linalg.lstsq(by_formula, centroids).solution  # (K-1, d)
+    assert torch.allclose(by_formula @ rotation, centroids, atol=1e-13)
+    assert torch.allclose(rotation @ rotation.T, torch.eye(k - 1).double(), atol=1e-13)
+
+
+@given(simplex_shapes, scales)
+@settings(deadline=None)
+def test_equation_centroid_distance(shape, scale):
+    k, d = shape
+    distances = torch.pdist(simplex(k, d, scale=scale))
+    assert torch.allclose(
+        distances, torch.full_like(distances, scale * math.sqrt(2 * k / (k - 1))), rtol=1e-12
+    )
+
+
+@given(orthoplex_shapes, scales, seeds)
+def test_equation_orthoplex_cosine(shape, scale, seed):
+    k, d = shape
+    centroids = orthoplex(k, d, scale=scale, seed=seed)
+    cosines = pair_cosines(centroids)
+    assert cosines.max().item() == (0 if d > 1 else -1)  # exactly
+    assert set(cosines.tolist()) <= {0.0, -1.0}
+    assert (cosines == -1).sum() == max(k - d, 0)  # opposite pairs
+    assert torch.equal(centroids.norm(dim=1), torch.full((k,), scale, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 50])
+def test_polygon_is_regular(k):
+    corners = polygon(k, scale=3, seed=1)
+    assert torch.allclose(corners.norm(dim=1), torch.full((k,), 3.0).double())
+    if k > 1:
+        assert separation(corners).smallest_angle == pytest.approx(360 / k, abs=1e-9)
 
 
 def test_seed_chooses_the_rotation():
-    assert torch.equal(simplex(5, 9, seed=3), simplex(5, 9, seed=3))
-    assert not torch.allclose(simplex(5, 9, seed=3), simplex(5, 9, seed=4))
+    for build in (simplex, orthoplex, random_directions, charge_model):
+        assert torch.equal(build(5, 9, seed=3), build(5, 9, seed=3))
+        assert not torch.allclose(build(5, 9, seed=3), build(5, 9, seed=4))
+    assert not torch.allclose(polygon(5, seed=3), polygon(5, seed=4))
 
 
 def test_rotation_leaves_no_direction_out():
@@ -35,23 +137,310 @@ def test_rotation_leaves_no_direction_out():
 
 def test_global_random_state_is_left_alone():
     before = torch.random.get_rng_state()
-    simplex(10, 40)
+    for build in CONSTRUCTIONS:
+        build(9, 4) if build is not simplex and build is not orthoplex else build(5, 4)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_equation_random_cosine():
+    """Mean 0 and variance 1/d, within four standard errors of 100,000 and more pairs."""
+    for d in (2, 3, 40, 512):
+        cosines = pair_cosines(random_directions(500, d, seed=d))
+        assert abs(cosines.mean()) < 4 / math.sqrt(d * 500)  # 500 independent directions
+        assert cosines.square().mean().item() == pytest.approx(1 / d, rel=0.05)
+
+
+# The charge model
+
+
+@pytest.mark.parametrize(("k", "d"), [(3, 2), (10, 40), (26, 25)])
+def test_equation_charge_step(k, d):
+    """The vectorised steps are those of a plain loop over pairs."""
+    by_loops = charge_model_by_loops(k, d, seed=2, steps=30)
+    vectorised = charge_model(k, d, seed=2, steps=30, scale=2.0)
+    assert np.abs(2 * by_loops - vectorised.numpy()).max() < 1e-11
+
+
+@given(st.integers(2, 8), st.integers(0, 3), seeds)
+@settings(deadline=None, max_examples=25)
+def test_charges_converge_to_the_simplex(k, spare, seed):
+    """From random starts, wherever a simplex exists; slowly, because nothing damps the motion."""
+    d = max(k - 1 + spare, 2)
+    deviation = [
+        separation(charge_model(k, d, seed=seed, steps=steps)).deviation for steps in (1500, 6000)
+    ]
+    assert deviation[1] < 1e-5
+    assert deviation[1] <= deviation[0] + 1e-12
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("k", "d", "lowest", "highest"),
+    [(10, 40, 1e-4, 4e-3), (26, 25, 3e-5, 0.3), (100, 512, 3e-3, 1.2e-2)],
+)
+def test_charges_are_not_there_after_200_steps(k, d, lowest, highest):
+    for seed in range(4):
+        assert lowest < separation(charge_model(k, d, seed=seed)).deviation < highest
+
+
+def test_trajectory_holds_every_step():
+    path = charge_model(4, 3, steps=7, scale=2.0, trajectory=True)
+    assert path.shape == (8, 4, 3)
+    assert torch.allclose(path.norm(dim=2), torch.tensor(2.0).double())
+    assert torch.equal(path[0], random_directions(4, 3, scale=2.0))
+    assert torch.equal(path[-1], charge_model(4, 3, steps=7, scale=2.0))
+    assert torch.equal(path[3], charge_model(4, 3, steps=3, scale=2.0))
+
+
+def test_overflowing_forces_are_reported():
+    with pytest.raises(FloatingPointError, match="step=1e[+]308 is too large for num_classes=40"):
+        charge_model(40, 3, step=1e308)
+
+
+# Spherical codes
+
+
+@pytest.mark.parametrize("k", BEST_ANGLES)
+def test_codes_in_three_dimensions_reach_the_best_known(k):
+    angle = separation(spherical_code(k, 3, progress=False)).smallest_angle
+    assert angle == pytest.approx(BEST_ANGLES[k], abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("k", "d", "cosine"),
     [
-        ((1, 4), "num_classes must be an integer of at least 2, got 1"),
-        ((2.5, 4), "num_classes must be an integer of at least 2, got 2.5"),
-        ((True, 4), "num_classes must be an integer"),
-        ((3, 0), "latent_dim must be an integer of at least 1, got 0"),
-        ((10, 8), "latent_dim=8 is too small for num_classes=10: .* at least 9"),
-        ((3, 4, 0.0), "scale must be a positive, finite number, got 0.0"),
-        ((3, 4, float("nan")), "scale must be a positive, finite number, got nan"),
+        (5, 4, -1 / 4),  # a simplex
+        (7, 5, 0.0),  # within an orthoplex's range
+        (16, 5, 1 / 5),  # Clebsch
+        (24, 4, 1 / 2),  # 24-cell
+        (27, 6, 1 / 4),  # Schlaefli
+        (56, 7, 1 / 3),
+        (120, 4, (1 + math.sqrt(5)) / 4),  # 600-cell
+        (240, 8, 1 / 2),  # roots of E8
     ],
 )
-def test_wrong_arguments_are_named(arguments, message):
-    k, d, *scale = arguments
+def test_known_codes_are_found_to_machine_precision(k, d, cosine):
+    apart = separation(spherical_code(k, d, progress=False))
+    assert apart.largest_cosine == pytest.approx(cosine, abs=1e-14)
+    assert apart.gap > -1e-7
+
+
+def test_equation_soft_closest_pair():
+    """The energy lies above the closest pair's term by at most log(pairs) / exponent."""
+    from csae.centroids import _energy
+
+    points = random_directions(30, 5, seed=1)
+    closest = -math.log(1 - separation(points).largest_cosine)
+    for exponent in (1.0, 16.0, 1024.0, 2.0**30):
+        value, _ = _energy(points, exponent)
+        gaps = 1 - pair_cosines(points)
+        terms = 2 * ((gaps.min() / gaps) ** exponent).sum().item()  # each pair in both orders
+        assert value == pytest.approx(closest + math.log(terms) / exponent, rel=1e-12)
+        assert closest < value <= closest + math.log(30 * 29) / exponent
+
+
+@pytest.mark.parametrize("exponent", [0.5, 8.0, 300.0])
+def test_energy_gradient_is_right_in_chunks(exponent, monkeypatch):
+    from csae import centroids
+
+    points = 1.7 * random_directions(23, 4, seed=3)
+    value, gradient = centroids._energy(points, exponent)
+    exact = points.clone().requires_grad_()
+    unit = torch.nn.functional.normalize(exact, dim=1)
+    off = ~torch.eye(23, dtype=torch.bool)
+    energy = torch.logsumexp(-exponent * torch.log(1 - (unit @ unit.T)[off]), 0) / exponent
+    energy.backward()
+    assert value == pytest.approx(energy.item(), rel=1e-12)
+    assert torch.allclose(gradient, exact.grad, rtol=1e-9, atol=1e-12)
+    monkeypatch.setattr(centroids, "_CHUNK_NUMBERS", 100)  # four rows at a time
+    again, pieces = centroids._energy(points, exponent)
+    assert again == pytest.approx(value, rel=1e-12)
+    assert torch.allclose(pieces, gradient, rtol=1e-9, atol=1e-12)
+
+
+def test_more_starts_do_no_harm_and_seed_repeats():
+    few, many = (spherical_code(13, 3, starts=n, progress=False) for n in (2, 12))
+    assert separation(many).smallest_angle >= separation(few).smallest_angle - 1e-9
+    assert torch.equal(few, spherical_code(13, 3, starts=2, progress=False))
+    assert not torch.allclose(few, spherical_code(13, 3, starts=2, seed=1, progress=False))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory as Linux gives it")
+def test_ten_thousand_centroids_fit_into_four_gigabytes():
+    script = (
+        "import resource, torch\n"
+        "from csae.centroids import separation, spherical_code\n"
+        "code = spherical_code(10_000, 128, iterations=1, progress=False)\n"
+        "assert separation(code).largest_cosine < 0.45\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 4_000_000  # kilobytes
+
+
+# Bounds and measures
+
+
+@given(orthoplex_shapes, seeds)
+@settings(deadline=None)
+def test_equation_rankin_bound(shape, seed):
+    """Attained by simplex and orthoplex, beaten by nothing: not by charges, not by chance."""
+    k, d = shape
+    if d == 1:
+        return
+    limit = bound(k, d)
+    assert limit.name == "Rankin"
+    assert limit.cosine == (-1 / (k - 1) if k <= d + 1 else 0)
+    best = simplex(k, d) if k <= d + 1 else orthoplex(k, d)
+    assert separation(best).gap == pytest.approx(0, abs=1e-6)
+    assert separation(charge_model(k, d, seed=seed, steps=50)).gap > -1e-6
+    assert separation(random_directions(k, d, seed=seed)).gap > -1e-6
+
+
+def test_equation_levenshtein_bound():
+    """Attained by the known sharp codes, and below every other code."""
+    sharp = {
+        (12, 3): 1 / math.sqrt(5), (16, 5): 1 / 5, (27, 6): 1 / 4, (56, 7): 1 / 3, (240, 8): 1 / 2,
+        (100, 22): 1 / 11, (162, 21): 1 / 7, (552, 23): 1 / 5, (196_560, 24): 1 / 2,
+    }  # fmt: skip
+    for (k, d), cosine in sharp.items():
+        assert bound(k, d).cosine == pytest.approx(cosine, abs=1e-12), (k, d)
+    for k, angle in BEST_ANGLES.items():
+        assert bound(k, 3).cosine <= math.cos(math.radians(angle)) + 1e-9
+    for k, d in ((24, 4), (120, 4), (60, 6)):
+        assert bound(k, d).name == "Levenshtein"
+        assert bound(k, d).cosine < separation(spherical_code(k, d, starts=2)).largest_cosine
+    # It only rises with the number of points, through all the degrees of its polynomials.
+    for d in (3, 4, 17, 128):
+        limits = [bound(k, d).cosine for k in range(2, 3000, 7)]
+        assert all(a <= b for a, b in itertools.pairwise(limits))
+
+
+def test_bound_of_fejes_toth_is_attained_by_triangles():
+    for k, cosine in ((4, -1 / 3), (6, 0.0), (12, 1 / math.sqrt(5))):
+        assert bound(k, 3).cosine == pytest.approx(cosine, abs=1e-12)
+    assert bound(30, 3).name == "Fejes Tóth"
+    assert bound(9, 2) == (pytest.approx(math.cos(2 * math.pi / 9)), "regular polygon")
+
+
+def test_equation_frame_tightness():
+    """1 exactly for tight frames; otherwise what the sum over all pairs gives."""
+    for tight in (simplex(26, 40), orthoplex(80, 40), orthoplex(12, 40), polygon(7)):
+        assert separation(tight).tightness == pytest.approx(1, abs=1e-12)
+    for k, d in ((47, 40), (7, 40), (500, 12)):
+        points = random_directions(k, d)
+        squares = k + 2 * pair_cosines(points).square().sum().item()
+        tightness = separation(points).tightness
+        assert tightness == pytest.approx(k**2 / (min(k, d) * squares), rel=1e-9)
+        assert 0 < tightness < 1
+
+
+def test_separation_of_plain_examples():
+    right_angle = torch.tensor([[3.0, 0.0], [0.0, 0.2]])  # norms do not matter
+    assert separation(right_angle) == (90.0, 0.0, 1.0, (-1.0, "Rankin"), 90.0, 1.0)
+    opposite = separation(torch.tensor([[1.0], [-2.0]]))
+    assert (opposite.smallest_angle, opposite.gap, opposite.deviation) == (180.0, 0.0, 0.0)
+    same = separation(torch.ones(2, 3, dtype=torch.float16))
+    assert same.smallest_angle == 0
+    assert same.tightness == pytest.approx(1)
+
+
+# The front door, and edges
+
+
+@pytest.mark.parametrize(
+    ("k", "d", "construction"),
+    [
+        (1, 1, "simplex"), (1, 7, "simplex"), (2, 1, "simplex"), (2, 40, "simplex"),
+        (3, 2, "simplex"), (4, 2, "orthoplex"), (5, 2, "polygon"), (41, 40, "simplex"),
+        (42, 40, "orthoplex"), (47, 40, "orthoplex"), (80, 40, "orthoplex"),
+        (7, 3, "spherical_code"),
+    ],
+)  # fmt: skip
+def test_pedcc_takes_the_best_guarantee(k, d, construction):
+    centroids, name = pedcc(k, d, scale=2.5, seed=1)
+    assert name == construction
+    assert centroids.shape == (k, d)
+    assert centroids.dtype == torch.float64
+    assert torch.allclose(centroids.norm(dim=1), torch.tensor(2.5).double())
+    if construction != "spherical_code" and k > 1:
+        assert separation(centroids).gap == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("build", CONSTRUCTIONS, ids=lambda build: build.__name__)
+def test_one_and_two_centroids(build):
+    def points(k, d):
+        built = build(k, d)
+        return built.centroids if build is pedcc else built
+
+    lonely = points(1, 3)
+    assert lonely.shape == (1, 3)
+    assert lonely.norm() == pytest.approx(1)
+    pair = separation(points(2, 3))
+    if build not in (orthoplex, random_directions, charge_model):
+        assert pair.largest_cosine == pytest.approx(-1, abs=1e-14)
+    if build in (pedcc, simplex, orthoplex, spherical_code):
+        assert points(1, 1).abs().item() == 1
+        line = points(2, 1)
+        assert sorted(line.flatten().tolist()) == [pytest.approx(-1), pytest.approx(1)]
+
+
+@pytest.mark.parametrize("build", CONSTRUCTIONS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    ("arguments", "scale", "message"),
+    [
+        ((0, 4), 1, "num_classes must be an integer of at least 1, got 0"),
+        ((-3, 4), 1, "num_classes must be an integer of at least 1, got -3"),
+        ((2.5, 4), 1, "num_classes must be an integer of at least 1, got 2.5"),
+        ((4.0, 4), 1, "num_classes must be an integer of at least 1, got 4.0"),
+        ((True, 4), 1, "num_classes must be an integer"),
+        (("3", 4), 1, "num_classes must be an integer of at least 1, got '3'"),
+        ((3, 0), 1, "latent_dim must be an integer of at least 1, got 0"),
+        ((3, 3.5), 1, "latent_dim must be an integer of at least 1, got 3.5"),
+        ((3, 4), 0.0, "scale must be a positive, finite number, got 0.0"),
+        ((3, 4), -1, "scale must be a positive, finite number, got -1"),
+        ((3, 4), math.nan, "scale must be a positive, finite number, got nan"),
+        ((3, 4), math.inf, "scale must be a positive, finite number, got inf"),
+        ((3, 4), "2", "scale must be a positive, finite number, got '2'"),
+    ],
+)
+def test_wrong_arguments_are_named(build, arguments, scale, message):
     with pytest.raises(ValueError, match=message):
-        simplex(k, d, **({"scale": scale[0]} if scale else {}))
+        build(*arguments, scale=scale)
+
+
+@pytest.mark.parametrize("build", CONSTRUCTIONS[:3] + CONSTRUCTIONS[4:], ids=lambda b: b.__name__)
+def test_a_line_has_room_for_two(build):
+    with pytest.raises(ValueError, match="num_classes must be at most 2 for latent_dim=1, got 3"):
+        build(3, 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: simplex(10, 8), "latent_dim=8 is too small for num_classes=10: .* at least 9"),
+        (lambda: orthoplex(9, 4), "num_classes=9 is too large for latent_dim=4: .* 8 vertices"),
+        (lambda: charge_model(2, 1), "latent_dim must be at least 2"),
+        (lambda: charge_model(3, 2, steps=-1), "steps must be an integer of at least 0, got -1"),
+        (lambda: charge_model(3, 2, step=0), "step must be a positive, finite number, got 0"),
+        (lambda: charge_model(3, 2, step=math.nan), "step must be a positive, finite number"),
+        (lambda: spherical_code(9, 3, starts=0), "starts must be an integer of at least 1, got 0"),
+        (lambda: spherical_code(9, 3, iterations=2.5), "iterations must be an integer"),
+        (lambda: bound(1, 3), "num_classes must be an integer of at least 2, got 1"),
+        (lambda: bound(5, 1), "num_classes must be at most 2 for latent_dim=1, got 5"),
+        (lambda: separation([[1.0], [2.0]]), "centroids must be a tensor, got list"),
+        (lambda: separation(torch.ones(3)), r"shape \(K, d\) .* got shape \(3,\)"),
+        (lambda: separation(torch.ones(3, 2).long()), "floating-point type.* torch.int64"),
+        (lambda: separation(torch.ones(1, 2)), "centroids must be at least 2 to be apart, got 1"),
+        (lambda: separation(torch.zeros(2, 2)), "finite and none of them zero"),
+        (lambda: separation(torch.full((2, 2), math.nan)), "finite and none of them zero"),
+    ],
+)
+def test_wrong_input_is_explained(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_numpy_integers_are_integers():
+    assert simplex(np.int64(4), np.int32(3)).shape == (4, 3)
