@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -283,12 +284,14 @@ def charge_model(
     velocities = torch.zeros_like(charges)
     positions = [charges]
     for _ in range(steps):
-        squared = (2 - 2 * charges @ charges.T).fill_diagonal_(math.inf)  # (K, K) distances
-        strength = squared.pow(-1.5)  # a unit vector over the distance squared
-        force = strength.sum(dim=1, keepdim=True) * charges - strength @ charges
-        tangential = force - (force * charges).sum(dim=1, keepdim=True) * charges
+        inverse = (2 - 2 * charges @ charges.T).fill_diagonal_(math.inf).rsqrt_()  # 1 / distance
+        # The force on x_i is the sum of (x_i - x_j) / distance^3. Along x_i itself it is the sum of
+        # (1 - cos) / distance^3 = 1 / (2 distance); what remains is tangential.
+        strength = inverse.pow(3)  # (K, K)
+        outward = (strength.sum(dim=1) - inverse.sum(dim=1) / 2).unsqueeze(1)
+        tangential = torch.addmm(outward * charges, strength, charges, alpha=-1)  # (K, d)
         charges = torch.nn.functional.normalize(charges + velocities, dim=1)
-        velocities = velocities + step * tangential
+        velocities.add_(tangential, alpha=step)
         if trajectory:
             positions.append(charges)
     if not charges.isfinite().all():
@@ -360,9 +363,7 @@ def spherical_code(
         disable=not progress,
         delay=3,
     )
-    # Two thread pools that wait for each other would slow small problems down a hundredfold:
-    # SciPy's is limited to one thread, the matrix products are PyTorch's.
-    with bar, threadpool_limits(1, user_api="blas"):
+    with bar, _threads(num_classes):
         for start in range(starts):
             points = _start(num_classes, latent_dim, seed, start)
             for exponent in _exponents(_first(start)):
@@ -573,6 +574,23 @@ def _extreme_cosines(unit: Tensor) -> tuple[float, float, tuple[int, int]]:
         cosines.diagonal(first).fill_(math.inf)
         lowest = min(lowest, cosines.min().item())
     return lowest, highest, closest
+
+
+@contextmanager
+def _threads(num_classes: int) -> Iterator[None]:
+    """Give the matrix products of large codes all threads, and everything else a single one.
+
+    SciPy's pool of threads and PyTorch's would wait for each other, and for small codes handing
+    out the work takes longer than the work: up to a hundred times, on a busy machine.
+    """
+    before = torch.get_num_threads()
+    with threadpool_limits(1, user_api="blas"):
+        if num_classes < 500:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _refine(points: Tensor, iterations: int) -> Tensor:

@@ -180,6 +180,8 @@ class CSAE(nn.Module):
 
         It is 1 on a centroid itself, and -1/(K - 1) on the other centroids of a simplex. As all
         centroids have the same norm, the most similar centroid is also the nearest one.
+
+        Equations: nearest-is-most-similar.
         """
         return latents @ (self.centroids / self.centroids.square().sum(dim=1, keepdim=True)).T
 

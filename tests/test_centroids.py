@@ -162,15 +162,11 @@ def test_equation_charge_step(k, d):
 
 
 @given(st.integers(2, 8), st.integers(0, 3), seeds)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20)
 def test_charges_converge_to_the_simplex(k, spare, seed):
-    """From random starts, wherever a simplex exists; slowly, because nothing damps the motion."""
-    d = max(k - 1 + spare, 2)
-    deviation = [
-        separation(charge_model(k, d, seed=seed, steps=steps)).deviation for steps in (1500, 6000)
-    ]
-    assert deviation[1] < 1e-5
-    assert deviation[1] <= deviation[0] + 1e-12
+    """From random starts, wherever a simplex exists and charges can pass each other (d > 2)."""
+    d = max(k - 1 + spare, 3)
+    assert separation(charge_model(k, d, seed=seed, steps=6000)).deviation < 1e-6
 
 
 @pytest.mark.parametrize(
