@@ -92,6 +92,8 @@ def check_simplex_angle(answer: Callable[[int], float]) -> str:
         angle = float(_call(answer, num_classes))
         cosine = -1 / (num_classes - 1)
         right = math.degrees(math.acos(cosine))
+        if math.isclose(angle, right, rel_tol=1e-6):
+            continue
         for mistake, hint in (
             (cosine, "This is the cosine; the angle is its arccosine."),
             (math.acos(cosine), "This is the angle in radians; math.degrees turns it."),
@@ -99,10 +101,9 @@ def check_simplex_angle(answer: Callable[[int], float]) -> str:
             (math.degrees(math.acos(-1 / num_classes)), "K points share -1 evenly among K - 1."),
         ):
             _hint_if(math.isclose(angle, mistake, rel_tol=1e-6), hint)
-        _hint_if(
-            not math.isclose(angle, right, rel_tol=1e-6),
+        raise _HintError(
             f"For K = {num_classes} you return {angle:.2f}. Three points make an equilateral "
-            "triangle: which angle do its corners make, seen from the middle?",
+            "triangle: which angle do its corners make, seen from the middle?"
         )
     return "From 180 degrees for two classes, the angle falls towards 90 for many."
 

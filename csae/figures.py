@@ -208,3 +208,69 @@ def confusion(counts: Tensor, classes: Sequence[str], axis: Axes) -> None:
     axis.set_yticks(positions, classes, fontsize=8)
     axis.set(xlabel="predicted class", ylabel="true class")
     axis.spines[:].set_visible(False)
+
+
+def arrangement(points: Tensor, axis: Axes, *, tolerance: float = 1e-4) -> None:
+    """Draw directions on a circle or a sphere, with lines between the closest pairs.
+
+    Args:
+        points: (K, 2) or (K, 3) points of equal norm.
+        axis: Where to draw. Points at the back of the sphere are paler and smaller.
+        tolerance: Pairs are joined whose distance is the smallest or larger by at most this
+            fraction of it.
+    """
+    if points.ndim != 2 or points.shape[1] not in (2, 3):
+        raise ValueError(f"points must be of shape (K, 2) or (K, 3), got {tuple(points.shape)}")
+    unit = torch.nn.functional.normalize(points, dim=1)
+    closest = torch.nn.functional.pdist(unit).min() if len(unit) > 1 else unit.new_zeros(())
+    joined = torch.triu(torch.cdist(unit, unit) <= closest * (1 + tolerance), 1).nonzero()
+    turn = torch.linspace(0, 2 * math.pi, 121, dtype=unit.dtype)
+    circle = torch.stack((turn.cos(), turn.sin()), dim=1)
+    if points.shape[1] == 2:
+        axis.plot(*circle.T, color="#cccccc", linewidth=1, zorder=0)
+        for i, j in joined.tolist():
+            axis.plot(*unit[[i, j]].T, color=PALETTE[0], linewidth=1)
+        x, y = unit.T.tolist()
+        axis.scatter(x, y, s=40, color=PALETTE[0], edgecolors=INK, zorder=3)
+        axis.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
+    else:
+        _sphere(unit, joined.tolist(), circle, axis)
+    axis.set_aspect("equal")
+    axis.axis("off")
+
+
+def _sphere(unit: Tensor, joined: Sequence[Sequence[int]], circle: Tensor, axis: Axes) -> None:
+    # Drawn by hand as a parallel projection: lighter than matplotlib's 3-D axes, and what lies in
+    # front is certain.
+    tilt, spin = math.radians(20), math.radians(17)
+    across = unit.new_tensor([math.cos(spin), math.sin(spin), 0.0])
+    view = unit.new_tensor(
+        [-math.cos(tilt) * math.sin(spin), math.cos(tilt) * math.cos(spin), math.sin(tilt)]
+    )
+    up = torch.linalg.cross(across, view)
+    x, y, depth = unit @ across, unit @ up, unit @ view  # depth is 1 in front, -1 at the back
+    axis.fill(*circle.T, color="#f1f4f8", zorder=-3)
+    axis.plot(*circle.T, color="#cccccc", linewidth=1, zorder=-2)
+    for i, j in joined:
+        front = ((depth[i] + depth[j]) / 2).item()
+        axis.plot(
+            x[[i, j]],
+            y[[i, j]],
+            color=PALETTE[0],
+            linewidth=1,
+            alpha=0.65 + 0.35 * front,
+            zorder=front,
+        )
+    for i in range(len(unit)):
+        front = depth[i].item()
+        colour = PALETTE[0] if front >= 0 else "#a9c6e3"
+        axis.scatter(
+            x[i],
+            y[i],
+            s=34 + 14 * front,
+            color=colour,
+            edgecolors=INK,
+            linewidths=0.7,
+            zorder=2 + front,
+        )
+    axis.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12))

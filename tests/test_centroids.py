@@ -150,6 +150,15 @@ def test_equation_random_cosine():
         assert cosines.square().mean().item() == pytest.approx(1 / d, rel=0.05)
 
 
+@pytest.mark.parametrize(("k", "d"), [(10, 40), (47, 40), (100, 5)])
+def test_equation_random_largest_cosine(k, d):
+    """Among 400 draws, the bound for a probability of 5 % is passed by no more than 40."""
+    limit = math.sqrt(2 / d * math.log(k * (k - 1) / 2 / 0.05))
+    draws = [pair_cosines(random_directions(k, d, seed=seed)).max() for seed in range(400)]
+    assert sum(cosine >= limit for cosine in draws) <= 40
+    assert max(draws) > limit / 2  # and it is no empty promise
+
+
 # The charge model
 
 
@@ -313,7 +322,7 @@ def test_equation_levenshtein_bound():
         assert all(a <= b for a, b in itertools.pairwise(limits))
 
 
-def test_bound_of_fejes_toth_is_attained_by_triangles():
+def test_equation_fejes_toth_bound():
     for k, cosine in ((4, -1 / 3), (6, 0.0), (12, 1 / math.sqrt(5))):
         assert bound(k, 3).cosine == pytest.approx(cosine, abs=1e-12)
     assert bound(30, 3).name == "Fejes Tóth"

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from csae.centroids import simplex
+from csae.centroids import pedcc, simplex
 from csae.networks import CSAE, PatchUpsample
 
 
@@ -46,6 +46,18 @@ def test_similarity_is_one_on_a_centroid(model):
     similarities = model.similarities(model.centroids)
     ideal = torch.full((10, 10), -1 / 9).fill_diagonal_(1)
     assert torch.allclose(similarities, ideal, atol=1e-6)
+
+
+@pytest.mark.parametrize(("k", "d"), [(3, 2), (10, 40), (47, 40), (7, 3)])
+def test_equation_nearest_is_most_similar(k, d):
+    """For centroids of equal norm, of every construction; not for unequal ones."""
+    codes = 5 * torch.randn(2000, d, generator=torch.Generator().manual_seed(0))
+    model = CSAE(pedcc(k, d, scale=3.0).centroids)
+    nearest = torch.cdist(codes, model.centroids).argmin(dim=1)
+    assert torch.equal(model.similarities(codes).argmax(dim=1), nearest)
+    model.centroids[0] *= 3
+    nearest = torch.cdist(codes, model.centroids).argmin(dim=1)
+    assert not torch.equal(model.similarities(codes).argmax(dim=1), nearest)
 
 
 def test_noise_acts_in_training_only_and_scales_with_the_centroids():

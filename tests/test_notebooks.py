@@ -8,6 +8,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 DRAWS = ("plt.show()", "plt.subplots(", "plt.figure(")
+# Cells that draw only where Python runs: name of the cell, and of its still twin.
+LIVE = {"live": "twin"}
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -55,11 +57,23 @@ def test_closes_with_limits_and_summary(notebook):
 
 def test_every_figure_has_caption_name_and_alt_text(notebook):
     for cell in code_cells(notebook):
-        if any(call in cell.source for call in DRAWS):
+        if any(call in cell.source for call in DRAWS) and cell.id not in LIVE:
             described = cell.metadata.get("mystnb", {})
             assert len(described["figure"]["caption"]) > 20, cell.id
             assert described["figure"]["name"] == f"fig-{cell.id}"
             assert len(described["image"]["alt"]) > 60, cell.id
+
+
+def test_live_figures_have_a_still_twin(notebook):
+    """The page leaves the widget out; the next cell draws the same with chosen settings."""
+    cells = code_cells(notebook)
+    live = [cell for cell in cells if "widgets." in cell.source]
+    assert [cell.id for cell in live] == [cell.id for cell in cells if cell.id in LIVE]
+    for cell in live:
+        assert cell.metadata.tags == ["remove-output"]
+        twin = cells[cells.index(cell) + 1]
+        assert twin.id == LIVE[cell.id]
+        assert "figure" in twin.metadata.mystnb
 
 
 def test_only_plain_markdown(notebook):

@@ -15,6 +15,11 @@ pytestmark = pytest.mark.skipif(
     "CSAE_SITE" not in os.environ, reason="`make book` builds the pages and then runs this file"
 )
 SITE = Path(os.environ.get("CSAE_SITE", "_build/html"))
+COMPUTES_NOTHING = {
+    "book/centroids-theory": "proofs; its figures are in the chapter",
+    "book/claims-map": "made from the sources by an extension, which fails on a gap",
+    "book/bibliography": "made from references.bib",
+}
 
 
 def toc_pages():
@@ -56,14 +61,25 @@ def executed_cells(page):
 
 
 def test_every_code_cell_was_executed(page):
+    if page in COMPUTES_NOTHING:
+        assert not written_cells(page)
+        return
     cells = executed_cells(page)
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
-    assert len(cells) > 0  # a page that computes nothing must be listed here, with a reason
+    assert len(cells) > 0
     assert not [o for cell in cells for o in cell["outputs"] if o["output_type"] == "error"]
 
 
 def test_every_figure_is_there_with_its_words(page, html):
-    outputs = [output for cell in executed_cells(page) for output in cell["outputs"]]
+    if page in COMPUTES_NOTHING:
+        assert not html.select("article figure, article img")
+        return
+    shown = [
+        cell
+        for cell in executed_cells(page)
+        if "remove-output" not in cell["metadata"].get("tags", ())
+    ]
+    outputs = [output for cell in shown for output in cell["outputs"]]
     drawn = sum("image/png" in output.get("data", {}) for output in outputs)
     figures = html.select("article figure")
     assert len(figures) == drawn > 0
