@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,8 @@ class Verdict:
         return self.passed
 
     def __repr__(self) -> str:
-        return f"{'✓ Right.' if self.passed else '✗ Not yet.'} {self.text}"
+        # Wrapped: a page scrolls long lines of output out of sight.
+        return textwrap.fill(f"{'✓ Right.' if self.passed else '✗ Not yet.'} {self.text}", 66)
 
 
 class _HintError(Exception):

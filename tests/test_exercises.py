@@ -50,7 +50,8 @@ def test_the_stub_fails_and_says_what_to_do(chapter, task):
     assert isinstance(found, exercises.Verdict)
     assert not found
     assert "eplace" in found.text
-    assert "three dots" in repr(found)
+    assert "three dots" in found.text
+    assert max(map(len, repr(found).splitlines())) <= 66
     assert repr(found).startswith("✗ Not yet.")
 
 

@@ -165,7 +165,10 @@ class ClaimsMap(SphinxDirective):
             if not claim.pages:
                 continue
             code = " ".join(f"`{name}`" for name in claim.functions)
-            test = " ".join(f"`{name}`" for name in claim.tests)
+            test = " ".join(
+                "`{1}` in `{0}`".format(*name.split("::"))
+                for name in claim.tests
+            )
             seen = ", ".join(f"{{numref}}`{name}`" for name in claim.figures)
             shown = f"{{eq}}`{claim.id}` {claim.id}"
             lines.append(f"| {shown} | {code} | {test} | {seen} |")
