@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "results/benchmarks/centroids.json")
     options = parser.parse_args()
 
+    here = environment(torch.device("cpu"))  # now: the source may change while this runs
     rows = []
 
     def add(name: str, call: Callable[[], object], runs: int) -> float:
@@ -94,7 +95,7 @@ def main() -> None:
         "timings": rows,
         "ratios": ratios,
         "codes": found,
-        "environment": environment(torch.device("cpu")),
+        "environment": here,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(options.out, record)

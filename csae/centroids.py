@@ -24,8 +24,7 @@ from tqdm import tqdm
 # Where a start of `spherical_code` begins, in turn. Soft starts see the whole arrangement and find
 # symmetric codes, sharp starts see near neighbours only and find codes without symmetry.
 _FIRST_EXPONENTS = (8.0, 2.0, 32.0, 0.5, 128.0)
-_COARSE_EXPONENT, _FINE_EXPONENT = 3e4, 6e7  # compare the starts; polish the best of them
-_FINALISTS = 5
+_COARSE, _FINE = 3e4, 1.3e8  # largest exponents, to compare starts and before the polish
 _POLISHED_COORDINATES = 20_000  # beyond, a polish would take longer than the search
 _CHUNK_NUMBERS = 2**22  # pairs looked at together: 32 MB a buffer
 
@@ -253,8 +252,9 @@ def charge_model(
 
     Charges start in random directions and at rest. In each step they move by their velocities,
     return to the sphere, and gain ``step`` times the part of the force along the sphere in
-    velocity. The force of each pair falls with the square of the distance. Nothing damps the
-    motion but the return to the sphere.
+    velocity. The force of each pair falls with the square of the distance. There is no friction;
+    but velocities come to point outwards as charges move on, and the return to the sphere cancels
+    that part.
 
     Equations: charge-step.
 
@@ -315,8 +315,8 @@ def spherical_code(
     """Search for the arrangement whose smallest angle is as large as possible.
 
     From each of several starts, L-BFGS minimises a repulsion energy whose exponent grows fourfold
-    again and again, until the closest pairs alone count. The best arrangement is then polished:
-    Newton's method makes all its closest pairs equal to machine precision. Codes of more than
+    again and again, until the closest pairs alone count. The best arrangements are then polished:
+    Newton's method makes all closest pairs of each equal to machine precision. Codes of more than
     20,000 coordinates (K times d) stay unpolished; their smallest angle may fall short of that of
     the polished arrangement by some thousandths of it. No search can promise the best arrangement
     there is: compare with the bound in `separation`.
@@ -357,25 +357,34 @@ def spherical_code(
     if latent_dim == 2:
         return polygon(num_classes, scale=scale, seed=seed)
 
-    finalists: list[tuple[float, Tensor]] = []  # largest cosine and points, best first
+    coarse = [list(_exponents(_first(start), _COARSE)) for start in range(starts)]
+    fine = list(_exponents(4 * _COARSE, _FINE))
+    if num_classes * latent_dim > _POLISHED_COORDINATES:
+        fine = []
+    finalists = min(max(starts // 4, 1), 5)
     bar = tqdm(
-        total=sum(len(list(_exponents(_first(start)))) for start in range(starts)),
+        total=sum(map(len, coarse)) + finalists * len(fine),
         desc=f"spherical code ({num_classes}, {latent_dim})",
         disable=not progress,
         delay=3,
     )
+
+    def sharpen(points: Tensor, exponents: list[float]) -> Tensor:
+        for exponent in exponents:
+            points = _sharpen(points, exponent, iterations)
+            bar.update()
+        return points
+
+    best: list[tuple[float, Tensor]] = []  # largest cosine and points, best first
     with bar, _threads(num_classes):
-        for start in range(starts):
-            points = _start(num_classes, latent_dim, seed, start)
-            for exponent in _exponents(_first(start)):
-                points = _sharpen(points, exponent, iterations)
-                bar.update()
-            finalists.append((_extreme_cosines(points)[1], points))
-            finalists = sorted(finalists, key=itemgetter(0))[:_FINALISTS]
-        if num_classes * latent_dim <= _POLISHED_COORDINATES:
-            polished = [_polish(_refine(points, iterations)) for _, points in finalists]
-            return scale * min(polished, key=lambda points: _extreme_cosines(points)[1])
-    return scale * finalists[0][1]
+        for start, exponents in enumerate(coarse):
+            points = sharpen(_start(num_classes, latent_dim, seed, start), exponents)
+            best.append((_extreme_cosines(points)[1], points))
+            best = sorted(best, key=itemgetter(0))[:finalists]
+        codes = [points for _, points in best]
+        if fine:
+            codes = [_polish(sharpen(points, fine)) for points in codes]
+        return scale * min(codes, key=lambda points: _extreme_cosines(points)[1])
 
 
 def bound(num_classes: int, latent_dim: int) -> Bound:
@@ -495,8 +504,8 @@ def _first(start: int) -> float:
     return _FIRST_EXPONENTS[start // 2 % len(_FIRST_EXPONENTS)]
 
 
-def _exponents(first: float) -> Iterator[float]:
-    while first < _COARSE_EXPONENT:
+def _exponents(first: float, last: float) -> Iterator[float]:
+    while first < last:
         yield first
         first *= 4
 
@@ -595,14 +604,6 @@ def _threads(num_classes: int) -> Iterator[None]:
             torch.set_num_threads(before)
 
 
-def _refine(points: Tensor, iterations: int) -> Tensor:
-    exponent = _COARSE_EXPONENT
-    while exponent < _FINE_EXPONENT:
-        exponent *= 4
-        points = _sharpen(points, exponent, iterations)
-    return points
-
-
 def _polish(points: Tensor) -> Tensor:
     """Make the cosines of all closest pairs equal, to machine precision.
 
@@ -610,7 +611,7 @@ def _polish(points: Tensor) -> Tensor:
     exponent still felt; the unknowns are all points and t. Each step is the shortest one that
     solves the linearised equations.
     """
-    width = 30 / _FINE_EXPONENT  # relative difference of 1 - cosine at which exp(-30) is left
+    width = 60 / _FINE  # relative difference of 1 - cosine at which exp(-30) is left
     best, highest = points, _extreme_cosines(points)[1]
     for _ in range(20):
         unit = best.numpy()

@@ -10,6 +10,7 @@ import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -78,6 +79,11 @@ def _call(function: Any, *arguments: Any) -> Any:
     return result
 
 
+def _number(value: Any) -> float:
+    _hint_if(not isinstance(value, Real), f"Return a number, not a {type(value).__name__}.")
+    return float(value)
+
+
 def _tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
     _hint_if(not isinstance(value, Tensor), f"Return a torch tensor, not a {type(value).__name__}.")
     found = tuple(value.shape)
@@ -91,7 +97,7 @@ def _tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
 def check_simplex_angle(answer: Callable[[int], float]) -> str:
     """Check a function that returns the angle between K simplex centroids, in degrees."""
     for num_classes in (3, 2, 4, 10, 26, 1000):
-        angle = float(_call(answer, num_classes))
+        angle = _number(_call(answer, num_classes))
         cosine = -1 / (num_classes - 1)
         right = math.degrees(math.acos(cosine))
         if math.isclose(angle, right, rel_tol=1e-6):
@@ -134,6 +140,7 @@ def check_centred_corners(answer: Callable[[int], Tensor]) -> str:
 @_check
 def check_fewest_dimensions(answer: Mapping[str, Any]) -> str:
     """Check the fewest dimensions in which 47 centroids form a simplex, and an orthoplex."""
+    _hint_if(not isinstance(answer, Mapping), "Keep the dictionary, and fill in its two values.")
     missing = {"simplex", "orthoplex"} - set(answer)
     _hint_if(missing, f"The answer lacks {sorted(missing)}.")
     open_ends = [name for name, value in answer.items() if value is ...]
@@ -162,6 +169,7 @@ def check_tangential_force(answer: Callable[[Tensor], Tensor]) -> str:
     right = along(force)
     for mistake, hint in (
         (-right, "The charges attract each other: turn the sign."),
+        (-force, "The charges attract each other: turn the sign, or sum over the other index."),
         (force, "A part of the force still points outwards: subtract it."),
         (along((apart / distance**2).sum(dim=1)), _POWER.format("first")),
         (along((apart / distance).sum(dim=1)), _POWER.format("zeroth")),
@@ -187,7 +195,12 @@ def check_orthogonal_simplices(answer: Callable[[int, int], Sequence[int]]) -> s
     """Check a function that splits K classes into simplices which fill d dimensions."""
     for num_classes, dim in ((5, 3), (4, 2), (47, 40), (42, 40), (80, 40)):
         case = f"For K = {num_classes}, d = {dim}"
-        sizes = list(_call(answer, num_classes, dim))
+        sizes = _call(answer, num_classes, dim)
+        _hint_if(not isinstance(sizes, Sequence) or not sizes, f"{case} return a list of sizes.")
+        _hint_if(
+            not all(isinstance(size, int) for size in sizes),
+            f"{case} the sizes {sizes} are not all integers: // divides without a rest.",
+        )
         _hint_if(
             sum(sizes) != num_classes, f"{case} your sizes sum to {sum(sizes)}, not {num_classes}."
         )

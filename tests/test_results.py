@@ -9,7 +9,8 @@ import pytest
 
 import csae
 
-RESULTS = sorted((Path(__file__).parents[1] / "results").iterdir())
+ROOT = Path(__file__).parents[1] / "results"
+RESULTS = sorted(folder for folder in ROOT.iterdir() if folder.name != "benchmarks")
 
 
 @pytest.fixture(params=RESULTS, ids=lambda folder: folder.name)
@@ -26,6 +27,17 @@ def test_record_is_complete(folder):
     assert "dirty" not in record["environment"]["commit"]
     assert {len(part["sha256"]) for part in record["data"].values()} == {64}
     assert 0 < record["test"]["accuracy"] < 1 < record["test"]["psnr"]
+
+
+def test_benchmark_of_centroids_is_complete():
+    record = json.loads((ROOT / "benchmarks" / "centroids.json").read_text())
+    assert record["ratios"]["loops / simplex"] >= 500
+    assert record["ratios"]["loops / charge_model"] >= 50
+    seconds = {row["what"]: row["seconds"] for row in record["timings"]}
+    assert seconds["simplex(1000, 1024)"] < 0.1
+    assert seconds["spherical_code(1000, 128)"] < 60
+    assert all(code["gap"] > -1e-6 for code in record["codes"])
+    assert "dirty" not in record["environment"]["commit"]
 
 
 def test_weights_are_those_of_the_record(folder):
