@@ -180,7 +180,7 @@ def orthoplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: in
             f"num_classes={num_classes} is too large for latent_dim={latent_dim}: an orthoplex has "
             f"{2 * latent_dim} vertices; csae.pedcc finds an arrangement for more"
         )
-    generator = torch.Generator().manual_seed(seed)
+    generator = _generator(seed)
     axes = torch.randperm(latent_dim, generator=generator)
     signs = 1 - 2 * torch.randint(2, (latent_dim,), generator=generator, dtype=torch.float64)
     vertices = torch.diag(scale * signs)[axes]
@@ -202,7 +202,7 @@ def polygon(num_classes: int, *, scale: float = 1.0, seed: int = 0) -> Tensor:
         ValueError: An argument is out of range.
     """
     _check(num_classes, 2, scale)
-    generator = torch.Generator().manual_seed(seed)
+    generator = _generator(seed)
     first = torch.rand((), dtype=torch.float64, generator=generator)
     turns = torch.arange(num_classes, dtype=torch.float64) / num_classes + first
     return scale * torch.stack(((2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()), dim=1)
@@ -233,7 +233,7 @@ def random_directions(
     _check_count("num_classes", num_classes)
     _check_count("latent_dim", latent_dim)
     _check_scale(scale)
-    generator = torch.Generator().manual_seed(seed)
+    generator = _generator(seed)
     gaussian = torch.randn(num_classes, latent_dim, dtype=torch.float64, generator=generator)
     return scale * torch.nn.functional.normalize(gaussian, dim=1)
 
@@ -350,6 +350,7 @@ def spherical_code(
         iterations = min(max(36_000_000_000 // size, 30), 1000)
     _check_count("starts", starts)
     _check_count("iterations", iterations)
+    _check_count("seed", seed, least=0)
     if num_classes == 1:
         return random_directions(1, latent_dim, scale=scale, seed=seed)
     if latent_dim == 1:
@@ -488,9 +489,14 @@ def _check_scale(scale: Any) -> None:
         raise ValueError(f"scale must be a positive, finite number, got {scale!r}")
 
 
+def _generator(seed: Any) -> torch.Generator:
+    _check_count("seed", seed, least=0)
+    return torch.Generator().manual_seed(int(seed))
+
+
 def _random_frame(dim: int, count: int, seed: int) -> Tensor:
     """Uniformly random orthonormal columns, shape (dim, count)."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = _generator(seed)
     # Drawn in float32, several times as fast; the frame is orthonormal to float64's precision.
     gaussian = torch.randn(dim, count, dtype=torch.float32, generator=generator)
     frame, triangle = torch.linalg.qr(gaussian.double())

@@ -138,7 +138,7 @@ def test_rotation_leaves_no_direction_out():
 def test_global_random_state_is_left_alone():
     before = torch.random.get_rng_state()
     for build in CONSTRUCTIONS:
-        build(9, 4) if build is not simplex and build is not orthoplex else build(5, 4)
+        build(5, 4)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
@@ -413,6 +413,13 @@ def test_one_and_two_centroids(build):
 def test_wrong_arguments_are_named(build, arguments, scale, message):
     with pytest.raises(ValueError, match=message):
         build(*arguments, scale=scale)
+
+
+@pytest.mark.parametrize("build", CONSTRUCTIONS, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("seed", [-1, 0.5, None])
+def test_wrong_seeds_are_named(build, seed):
+    with pytest.raises(ValueError, match=f"seed must be an integer of at least 0, got {seed}"):
+        build(4, 3, seed=seed)
 
 
 @pytest.mark.parametrize("build", CONSTRUCTIONS[:3] + CONSTRUCTIONS[4:], ids=lambda b: b.__name__)
