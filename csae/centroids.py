@@ -282,6 +282,10 @@ def charge_model(
         raise ValueError(f"step must be a positive, finite number, got {step!r}")
 
     charges = random_directions(num_classes, latent_dim, seed=seed)  # (K, d)
+    # Forces are sums of positions, so nothing leaves the span of the start: K numbers a charge do.
+    span = torch.linalg.qr(charges.T).Q if latent_dim > num_classes else None  # (d, K)
+    if span is not None:
+        charges = charges @ span
     velocities = torch.zeros_like(charges)
     positions = [charges]
     for _ in range(steps):
@@ -299,7 +303,8 @@ def charge_model(
         raise FloatingPointError(
             f"the forces overflowed: step={step!r} is too large for num_classes={num_classes}"
         )
-    return scale * (torch.stack(positions) if trajectory else charges)
+    path = torch.stack(positions) if trajectory else charges
+    return scale * (path if span is None else path @ span.T)
 
 
 def spherical_code(

@@ -48,6 +48,12 @@ def test_first_code_cell_installs_and_describes(notebook):
     assert "csae.describe()" in first
 
 
+def test_first_code_cell_is_the_same_everywhere(notebook):
+    """tests/test_install_cell.py runs that of the quickstart."""
+    quickstart = nbformat.read(ROOT / "book" / "quickstart.ipynb", as_version=4)
+    assert code_cells(notebook)[0].source == code_cells(quickstart)[0].source
+
+
 def test_closes_with_limits_and_summary(notebook):
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert "## What this does not show" in text
