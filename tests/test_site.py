@@ -101,6 +101,11 @@ def test_other_images_have_alt_text(html):
         assert image.get("alt", "").strip()
 
 
+def test_no_widget_state_in_pages(html):
+    """It would be dead weight: pages show the still twins of live figures."""
+    assert not html.select("script[type*=widget-state]")
+
+
 def test_page_is_small(page):
     assert (SITE / f"{page}.html").stat().st_size <= 300_000
 
