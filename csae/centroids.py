@@ -1,12 +1,13 @@
 """Class centroids: points spread as evenly as possible over a hypersphere.
 
 Taught in the chapter on PEDCC geometry (predefined, evenly distributed class centroids). This
-module knows nothing of the rest of the package. Everything is computed in float64.
+module knows nothing of the rest of the package. Everything is computed in float64, on the CPU.
 """
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -26,6 +27,7 @@ from tqdm import tqdm
 _FIRST_EXPONENTS = (8.0, 2.0, 32.0, 0.5, 128.0)
 _COARSE, _FINE = 3e4, 1.3e8  # largest exponents, to compare starts and before the polish
 _POLISHED_COORDINATES = 20_000  # beyond, a polish would take longer than the search
+_SEARCHING = threading.Lock()
 _CHUNK_NUMBERS = 2**22  # pairs looked at together: 32 MB a buffer
 
 
@@ -43,10 +45,11 @@ class PEDCC(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """What no arrangement can beat.
+    """What no arrangement can beat: a lower limit on the largest cosine.
 
     Attributes:
-        cosine: The largest cosine between two of K points is at least this.
+        cosine: The largest cosine between two of K points is at least this, so their smallest
+            angle at most its arccosine.
         name: Whose bound it is.
     """
 
@@ -92,7 +95,7 @@ def pedcc(
     Args:
         num_classes: Number of centroids K, at least 1.
         latent_dim: Dimension d of the space they live in, at least 1.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the rotation; in a search, also where it starts.
         progress: Show a progress bar when a search takes more than a few seconds.
 
@@ -102,7 +105,7 @@ def pedcc(
     Raises:
         ValueError: An argument is out of range, or K > 2 points should lie on a line.
     """
-    _check(num_classes, latent_dim, scale)
+    num_classes, latent_dim = _check(num_classes, latent_dim, scale)
     if num_classes <= latent_dim + 1:
         return PEDCC(simplex(num_classes, latent_dim, scale=scale, seed=seed), "simplex")
     if num_classes <= 2 * latent_dim:
@@ -124,7 +127,7 @@ def simplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: int 
     Args:
         num_classes: Number of centroids K, at least 1. A single centroid points anywhere.
         latent_dim: Dimension d of the space they live in, at least K - 1.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the rotation of the simplex. The same seed gives the same centroids.
 
     Returns:
@@ -133,7 +136,7 @@ def simplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: int 
     Raises:
         ValueError: An argument is out of range, or ``latent_dim`` is too small for the classes.
     """
-    _check(num_classes, latent_dim, scale)
+    num_classes, latent_dim = _check(num_classes, latent_dim, scale)
     if latent_dim < num_classes - 1:
         raise ValueError(
             f"latent_dim={latent_dim} is too small for num_classes={num_classes}: a regular "
@@ -144,12 +147,14 @@ def simplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: int 
         return random_directions(1, latent_dim, scale=scale, seed=seed)
     # Vertex k of the standard simplex, in the basis of Helmert: the matrix product with this basis
     # is a running sum, because row j of it is (1, ..., 1, -j, 0, ..., 0) / sqrt(j (j + 1)).
-    count = torch.arange(1, num_classes, dtype=torch.float64).unsqueeze(1)  # j = 1 .. K-1
+    count = torch.arange(1, num_classes, dtype=torch.float64, device="cpu").unsqueeze(1)  # j
     axes = _random_frame(latent_dim, num_classes - 1, seed).T  # (K-1, d)
     axes *= scale * math.sqrt(num_classes / (num_classes - 1)) / (count * (count + 1)).sqrt()
-    vertices = torch.zeros(num_classes, latent_dim, dtype=torch.float64)
+    vertices = torch.zeros(num_classes, latent_dim, dtype=torch.float64, device="cpu")
     torch.cumsum(axes.flip(0), 0, out=vertices[1:])  # in place: fresh memory costs time
-    return vertices.flip(0).index_add_(0, torch.arange(1, num_classes), axes.mul_(-count))
+    vertices = vertices.flip(0)
+    vertices[1:] -= axes.mul_(count)
+    return vertices
 
 
 def orthoplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: int = 0) -> Tensor:
@@ -164,7 +169,7 @@ def orthoplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: in
     Args:
         num_classes: Number of centroids K, at least 1 and at most 2d.
         latent_dim: Dimension d of the space they live in, at least 1.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the order and signs of the axes. There is no further rotation: rounding
             would make orthogonal centroids only nearly so.
 
@@ -174,15 +179,16 @@ def orthoplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: in
     Raises:
         ValueError: An argument is out of range, or there are more centroids than vertices.
     """
-    _check(num_classes, latent_dim, scale)
+    num_classes, latent_dim = _check(num_classes, latent_dim, scale)
     if num_classes > 2 * latent_dim:
         raise ValueError(
             f"num_classes={num_classes} is too large for latent_dim={latent_dim}: an orthoplex has "
             f"{2 * latent_dim} vertices; csae.pedcc finds an arrangement for more"
         )
     generator = _generator(seed)
-    axes = torch.randperm(latent_dim, generator=generator)
-    signs = 1 - 2 * torch.randint(2, (latent_dim,), generator=generator, dtype=torch.float64)
+    axes = torch.randperm(latent_dim, generator=generator, device="cpu")
+    coins = torch.randint(2, (latent_dim,), generator=generator, device="cpu")
+    signs = 1 - 2 * coins.double()
     vertices = torch.diag(scale * signs)[axes]
     return torch.cat((vertices, -vertices))[:num_classes]
 
@@ -192,7 +198,7 @@ def polygon(num_classes: int, *, scale: float = 1.0, seed: int = 0) -> Tensor:
 
     Args:
         num_classes: Number of centroids K, at least 1.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the rotation.
 
     Returns:
@@ -201,10 +207,10 @@ def polygon(num_classes: int, *, scale: float = 1.0, seed: int = 0) -> Tensor:
     Raises:
         ValueError: An argument is out of range.
     """
-    _check(num_classes, 2, scale)
+    num_classes, _ = _check(num_classes, 2, scale)
     generator = _generator(seed)
-    first = torch.rand((), dtype=torch.float64, generator=generator)
-    turns = torch.arange(num_classes, dtype=torch.float64) / num_classes + first
+    first = torch.rand((), dtype=torch.float64, generator=generator, device="cpu")
+    turns = torch.arange(num_classes, dtype=torch.float64, device="cpu") / num_classes + first
     return scale * torch.stack(((2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()), dim=1)
 
 
@@ -221,7 +227,7 @@ def random_directions(
     Args:
         num_classes: Number of centroids K, at least 1.
         latent_dim: Dimension d of the space they live in, at least 1.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the directions.
 
     Returns:
@@ -230,11 +236,13 @@ def random_directions(
     Raises:
         ValueError: An argument is out of range.
     """
-    _check_count("num_classes", num_classes)
-    _check_count("latent_dim", latent_dim)
+    num_classes = _check_count("num_classes", num_classes)
+    latent_dim = _check_count("latent_dim", latent_dim)
     _check_scale(scale)
     generator = _generator(seed)
-    gaussian = torch.randn(num_classes, latent_dim, dtype=torch.float64, generator=generator)
+    gaussian = torch.randn(
+        num_classes, latent_dim, dtype=torch.float64, generator=generator, device="cpu"
+    )
     return scale * torch.nn.functional.normalize(gaussian, dim=1)
 
 
@@ -261,9 +269,9 @@ def charge_model(
     Args:
         num_classes: Number of charges K, at least 1.
         latent_dim: Dimension d of the space they live in, at least 2.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the start.
-        step: Gain of velocity per unit of force, positive.
+        step: Gain of velocity per unit of force, from 1e-100 to 1e100.
         steps: Number of steps, at least 0.
         trajectory: Return the positions before and after each step, not only the last ones.
 
@@ -272,14 +280,12 @@ def charge_model(
 
     Raises:
         ValueError: An argument is out of range.
-        FloatingPointError: The forces overflowed because ``step`` is too large.
     """
-    _check(num_classes, latent_dim, scale)
+    num_classes, latent_dim = _check(num_classes, latent_dim, scale)
     if latent_dim < 2:
         raise ValueError("latent_dim must be at least 2 for charges to move along, got 1")
-    _check_count("steps", steps, least=0)
-    if not (math.isfinite(step) and step > 0):
-        raise ValueError(f"step must be a positive, finite number, got {step!r}")
+    steps = _check_count("steps", steps, least=0)
+    _check_range("step", step, 1e-100, 1e100)
 
     charges = random_directions(num_classes, latent_dim, seed=seed)  # (K, d)
     # Forces are sums of positions, so nothing leaves the span of the start: K numbers a charge do.
@@ -299,10 +305,6 @@ def charge_model(
         velocities.add_(tangential, alpha=step)
         if trajectory:
             positions.append(charges)
-    if not charges.isfinite().all():
-        raise FloatingPointError(
-            f"the forces overflowed: step={step!r} is too large for num_classes={num_classes}"
-        )
     path = torch.stack(positions) if trajectory else charges
     return scale * (path if span is None else path @ span.T)
 
@@ -326,7 +328,8 @@ def spherical_code(
     the polished arrangement by some thousandths of it. No search can promise the best arrangement
     there is: compare with the bound in `separation`.
 
-    The memory needed grows with K d, not with K squared.
+    The memory needed grows with K d, not with K squared. Searches in several threads run one after
+    the other.
 
     Equations: soft-closest-pair.
 
@@ -334,7 +337,7 @@ def spherical_code(
         num_classes: Number of centroids K, at least 1.
         latent_dim: Dimension d of the space they live in, at least 1. In the plane the answer is
             known, and nothing is searched.
-        scale: Norm of every centroid, positive.
+        scale: Norm of every centroid, from 1e-100 to 1e100.
         seed: Chooses the starts. The same seed gives the same centroids on the same machine.
         starts: Number of starts; by default between 60 for small codes and 1 for large ones.
         iterations: Most steps of L-BFGS at one exponent; by default between 1,000 for small codes
@@ -347,15 +350,15 @@ def spherical_code(
     Raises:
         ValueError: An argument is out of range, or K > 2 points should lie on a line.
     """
-    _check(num_classes, latent_dim, scale)
+    num_classes, latent_dim = _check(num_classes, latent_dim, scale)
     size = num_classes**2 * latent_dim  # what one evaluation of the energy costs
     if starts is None:
         starts = min(max(2_500_000 // size, 1), 60)
     if iterations is None:
         iterations = min(max(36_000_000_000 // size, 30), 1000)
-    _check_count("starts", starts)
-    _check_count("iterations", iterations)
-    _check_count("seed", seed, least=0)
+    starts = _check_count("starts", starts)
+    iterations = _check_count("iterations", iterations)
+    seed = _check_seed(seed)
     if num_classes == 1:
         return random_directions(1, latent_dim, scale=scale, seed=seed)
     if latent_dim == 1:
@@ -412,17 +415,19 @@ def bound(num_classes: int, latent_dim: int) -> Bound:
     Raises:
         ValueError: An argument is out of range, or K > 2 points should lie on a line.
     """
-    _check(num_classes, latent_dim, least=2)
+    num_classes, latent_dim = _check(num_classes, latent_dim, least=2)
     if num_classes <= latent_dim + 1:
         return Bound(-1 / (num_classes - 1), "Rankin")
     if num_classes <= 2 * latent_dim:
         return Bound(0.0, "Rankin")
     if latent_dim == 2:
         return Bound(math.cos(2 * math.pi / num_classes), "regular polygon")
-    bounds = [Bound(_levenshtein(num_classes, latent_dim), "Levenshtein")]
-    if latent_dim == 3:
-        bounds.append(Bound(_fejes_toth(num_classes), "Fejes Tóth"))
-    return max(bounds)
+    if latent_dim > 3:
+        return Bound(_levenshtein(num_classes, latent_dim), "Levenshtein")
+    fejes_toth = Bound(_fejes_toth(num_classes), "Fejes Tóth")
+    if num_classes > 100:  # from 25 points on it is always the tighter one, and quick
+        return fejes_toth
+    return max(fejes_toth, Bound(_levenshtein(num_classes, 3), "Levenshtein"))
 
 
 def separation(centroids: Tensor) -> Separation:
@@ -442,19 +447,30 @@ def separation(centroids: Tensor) -> Separation:
         ValueError: ``centroids`` is not such a tensor.
     """
     if not isinstance(centroids, Tensor):
-        raise ValueError(f"centroids must be a tensor, got {type(centroids).__name__}")
-    if centroids.ndim != 2 or not centroids.is_floating_point():
         raise ValueError(
-            "centroids must be of shape (K, d) and a floating-point type, got shape "
-            f"{tuple(centroids.shape)} and {centroids.dtype}"
+            f"centroids must be a tensor, got {type(centroids).__name__}"
+            + "; pass its field centroids" * (type(centroids) is PEDCC)
         )
-    if len(centroids) < 2:
-        raise ValueError(f"centroids must be at least 2 to be apart, got {len(centroids)}")
+    dense = centroids.layout == torch.strided
+    if centroids.ndim != 2 or not centroids.is_floating_point() or not dense:
+        raise ValueError(
+            "centroids must be dense, of shape (K, d) and a floating-point type, got shape "
+            f"{tuple(centroids.shape)}, {centroids.dtype} and {centroids.layout}"
+        )
+    count, dim = centroids.shape
+    if count < 2 or dim < 1:
+        raise ValueError(
+            "centroids must be at least 2 to be apart, in at least 1 dimension, got shape "
+            f"({count}, {dim})"
+        )
+    if dim == 1 and count > 2:
+        raise ValueError(f"centroids must be at most 2 in one dimension, got {count}")
     points = centroids.detach().double().cpu()
-    norms = points.norm(dim=1, keepdim=True)
-    if not (norms.isfinite().all() and (norms > 0).all()):
+    largest = points.abs().amax(dim=1, keepdim=True)
+    if not (largest.isfinite().all() and (largest > 0).all()):
         raise ValueError("centroids must be finite and none of them zero")
-    points = points / norms
+    # Two steps, because squares of very large or small entries overflow or vanish.
+    points = torch.nn.functional.normalize(points / largest, dim=1)
 
     lowest, highest, (i, j) = _extreme_cosines(points)
     ideal = -1 / (len(points) - 1)
@@ -464,7 +480,7 @@ def separation(centroids: Tensor) -> Separation:
     smallest = math.degrees(2 * math.atan2(apart, together))
     return Separation(
         smallest_angle=smallest,
-        largest_cosine=highest,
+        largest_cosine=min(max(highest, -1.0), 1.0),  # rounding passes 1
         deviation=max(highest - ideal, ideal - lowest),
         bound=limit,
         gap=math.degrees(math.acos(limit.cosine)) - smallest,
@@ -472,38 +488,53 @@ def separation(centroids: Tensor) -> Separation:
     )
 
 
-def _check(num_classes: Any, latent_dim: Any, scale: Any = 1.0, *, least: int = 1) -> None:
-    _check_count("num_classes", num_classes, least)
-    _check_count("latent_dim", latent_dim)
+def _check(
+    num_classes: Any, latent_dim: Any, scale: Any = 1.0, *, least: int = 1
+) -> tuple[int, int]:
+    num_classes = _check_count("num_classes", num_classes, least)
+    latent_dim = _check_count("latent_dim", latent_dim)
     _check_scale(scale)
     if latent_dim == 1 and num_classes > 2:
         raise ValueError(
             f"num_classes must be at most 2 for latent_dim=1, got {num_classes}: on a line only "
             "two points have the same norm; take latent_dim of at least 2"
         )
+    return num_classes, latent_dim
 
 
-def _check_count(name: str, value: Any, least: int = 1) -> None:
-    # Integral, not int, lets NumPy's integers in.
+def _check_count(name: str, value: Any, least: int = 1) -> int:
+    # Integral, not int, lets NumPy's integers in; int() keeps them from overflowing later.
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
 
 
 def _check_scale(scale: Any) -> None:
-    if not (isinstance(scale, Real) and math.isfinite(scale) and float(scale) > 0):
-        raise ValueError(f"scale must be a positive, finite number, got {scale!r}")
+    _check_range("scale", scale, 1e-100, 1e100)  # squares of norms neither vanish nor overflow
+
+
+def _check_range(name: str, value: Any, low: float, high: float) -> None:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and low <= value <= high):
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+
+
+def _check_seed(seed: Any) -> int:
+    number = _check_count("seed", seed, least=0)
+    if number >= 2**63:
+        raise ValueError(f"seed must be below 2**63, got {number}")
+    return number
 
 
 def _generator(seed: Any) -> torch.Generator:
-    _check_count("seed", seed, least=0)
-    return torch.Generator().manual_seed(int(seed))
+    return torch.Generator().manual_seed(_check_seed(seed))
 
 
 def _random_frame(dim: int, count: int, seed: int) -> Tensor:
     """Uniformly random orthonormal columns, shape (dim, count)."""
     generator = _generator(seed)
     # Drawn in float32, several times as fast; the frame is orthonormal to float64's precision.
-    gaussian = torch.randn(dim, count, dtype=torch.float32, generator=generator)
+    gaussian = torch.randn(dim, count, dtype=torch.float32, generator=generator, device="cpu")
     frame, triangle = torch.linalg.qr(gaussian.double())
     # QR leaves the sign of each column open; fixing it makes the frame uniform and repeatable.
     frame *= torch.sign(torch.diagonal(triangle))
@@ -605,8 +636,9 @@ def _threads(num_classes: int) -> Iterator[None]:
     SciPy's pool of threads and PyTorch's would wait for each other, and for small codes handing
     out the work takes longer than the work: up to a hundred times, on a busy machine.
     """
-    before = torch.get_num_threads()
-    with threadpool_limits(1, user_api="blas"):
+    # One search at a time: a second one would take the first one's limits for the normal state.
+    with _SEARCHING, threadpool_limits(1, user_api="blas"):
+        before = torch.get_num_threads()
         if num_classes < 500:
             torch.set_num_threads(1)
         try:
@@ -720,4 +752,4 @@ def _tightness(unit: Tensor) -> float:
     eigenvalues = torch.linalg.eigvalsh(frame)
     rank = int((eigenvalues > 1e-9 * eigenvalues.max()).sum())
     tightness: float = (eigenvalues.sum() ** 2 / (rank * eigenvalues.square().sum())).item()
-    return tightness
+    return min(tightness, 1.0)

@@ -8,12 +8,14 @@ import itertools
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from benchmarks.centroids import charge_model_by_loops
 from csae.centroids import (
@@ -196,9 +198,9 @@ def test_trajectory_holds_every_step():
     assert torch.equal(path[3], charge_model(4, 3, steps=3, scale=2.0))
 
 
-def test_overflowing_forces_are_reported():
-    with pytest.raises(FloatingPointError, match="step=1e[+]308 is too large for num_classes=40"):
-        charge_model(40, 3, step=1e308)
+def test_huge_steps_stay_on_the_sphere():
+    charges = charge_model(40, 3, step=1e100)
+    assert torch.allclose(charges.norm(dim=1), torch.ones(40).double())
 
 
 # Spherical codes
@@ -403,11 +405,13 @@ def test_one_and_two_centroids(build):
         (("3", 4), 1, "num_classes must be an integer of at least 1, got '3'"),
         ((3, 0), 1, "latent_dim must be an integer of at least 1, got 0"),
         ((3, 3.5), 1, "latent_dim must be an integer of at least 1, got 3.5"),
-        ((3, 4), 0.0, "scale must be a positive, finite number, got 0.0"),
-        ((3, 4), -1, "scale must be a positive, finite number, got -1"),
-        ((3, 4), math.nan, "scale must be a positive, finite number, got nan"),
-        ((3, 4), math.inf, "scale must be a positive, finite number, got inf"),
-        ((3, 4), "2", "scale must be a positive, finite number, got '2'"),
+        ((3, 4), 0.0, "scale must be a number from 1e-100 to 1e[+]100, got 0.0"),
+        ((3, 4), -1, "scale must be a number from 1e-100 to 1e[+]100, got -1"),
+        ((3, 4), math.nan, "scale must be a number from 1e-100 to 1e[+]100, got nan"),
+        ((3, 4), math.inf, "scale must be a number from 1e-100 to 1e[+]100, got inf"),
+        ((3, 4), 10**400, "scale must be a number from 1e-100 to 1e[+]100, got 1000"),
+        ((3, 4), True, "scale must be a number from 1e-100 to 1e[+]100, got True"),
+        ((3, 4), "2", "scale must be a number from 1e-100 to 1e[+]100, got '2'"),
     ],
 )
 def test_wrong_arguments_are_named(build, arguments, scale, message):
@@ -420,6 +424,8 @@ def test_wrong_arguments_are_named(build, arguments, scale, message):
 def test_wrong_seeds_are_named(build, seed):
     with pytest.raises(ValueError, match=f"seed must be an integer of at least 0, got {seed}"):
         build(4, 3, seed=seed)
+    with pytest.raises(ValueError, match=r"seed must be below 2\*\*63, got 9223372036854775808"):
+        build(4, 3, seed=2**63)
 
 
 @pytest.mark.parametrize("build", CONSTRUCTIONS[:3] + CONSTRUCTIONS[4:], ids=lambda b: b.__name__)
@@ -435,8 +441,12 @@ def test_a_line_has_room_for_two(build):
         (lambda: orthoplex(9, 4), "num_classes=9 is too large for latent_dim=4: .* 8 vertices"),
         (lambda: charge_model(2, 1), "latent_dim must be at least 2"),
         (lambda: charge_model(3, 2, steps=-1), "steps must be an integer of at least 0, got -1"),
-        (lambda: charge_model(3, 2, step=0), "step must be a positive, finite number, got 0"),
-        (lambda: charge_model(3, 2, step=math.nan), "step must be a positive, finite number"),
+        (
+            lambda: charge_model(3, 2, step=0),
+            "step must be a number from 1e-100 to 1e[+]100, got 0",
+        ),
+        (lambda: charge_model(3, 2, step=math.nan), "step must be a number .* got nan"),
+        (lambda: charge_model(3, 2, step="1"), "step must be a number .* got '1'"),
         (lambda: spherical_code(9, 3, starts=0), "starts must be an integer of at least 1, got 0"),
         (lambda: spherical_code(9, 3, iterations=2.5), "iterations must be an integer"),
         (lambda: bound(1, 3), "num_classes must be an integer of at least 2, got 1"),
@@ -444,7 +454,11 @@ def test_a_line_has_room_for_two(build):
         (lambda: separation([[1.0], [2.0]]), "centroids must be a tensor, got list"),
         (lambda: separation(torch.ones(3)), r"shape \(K, d\) .* got shape \(3,\)"),
         (lambda: separation(torch.ones(3, 2).long()), "floating-point type.* torch.int64"),
-        (lambda: separation(torch.ones(1, 2)), "centroids must be at least 2 to be apart, got 1"),
+        (lambda: separation(torch.ones(1, 2)), r"at least 2 to be apart, .* got shape \(1, 2\)"),
+        (lambda: separation(torch.ones(3, 0)), r"in at least 1 dimension, got shape \(3, 0\)"),
+        (lambda: separation(torch.ones(3, 1)), "at most 2 in one dimension, got 3"),
+        (lambda: separation(torch.eye(3).to_sparse()), "dense, .* got .* torch.sparse_coo"),
+        (lambda: separation(pedcc(5, 4)), "must be a tensor, got PEDCC; pass its field centroids"),
         (lambda: separation(torch.zeros(2, 2)), "finite and none of them zero"),
         (lambda: separation(torch.full((2, 2), math.nan)), "finite and none of them zero"),
     ],
@@ -454,5 +468,54 @@ def test_wrong_input_is_explained(call, message):
         call()
 
 
-def test_numpy_integers_are_integers():
-    assert simplex(np.int64(4), np.int32(3)).shape == (4, 3)
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int16, np.int64])
+def test_numpy_integers_do_not_overflow(kind):
+    """Labels are often uint8, so their largest plus one is, too."""
+    assert pedcc(kind(100), kind(90)).construction == "orthoplex"
+    assert bound(kind(90), kind(70)) == (0.0, "Rankin")
+    assert spherical_code(kind(60), kind(20), starts=kind(1), iterations=kind(9)).shape == (60, 20)
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+def test_extreme_scales_are_measured_as_any_other(scale):
+    assert separation(pedcc(5, 4, scale=scale).centroids).gap == pytest.approx(0, abs=1e-9)
+
+
+def test_measures_stay_in_their_ranges():
+    assert separation(torch.ones(4, 3)).largest_cosine == 1
+    assert separation(simplex(2000, 2000)).tightness <= 1
+
+
+def test_the_tighter_bound_in_three_dimensions():
+    """Beyond 100 points only that of Fejes Toth is computed: it is the tighter one."""
+    from csae.centroids import _fejes_toth, _levenshtein
+
+    for k in (*range(25, 400), 1000, 10_000):
+        assert _fejes_toth(k) > _levenshtein(k, 3), k
+
+
+def test_default_device_and_type_do_not_matter():
+    expected = [build(5, 4) for build in CONSTRUCTIONS]
+    device, kind = torch.get_default_device(), torch.get_default_dtype()
+    try:
+        torch.set_default_device("meta")
+        torch.set_default_dtype(torch.float16)
+        found = [build(5, 4) for build in CONSTRUCTIONS]
+        assert separation(found[1]).gap == pytest.approx(0, abs=1e-9)
+    finally:
+        torch.set_default_device(device)
+        torch.set_default_dtype(kind)
+    assert torch.equal(expected[0].centroids, found[0].centroids)
+    assert all(map(torch.equal, expected[1:], found[1:]))
+
+
+def test_searches_restore_the_threads_even_in_parallel():
+    def blas_threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    spherical_code(9, 4)  # all libraries are loaded now
+    before = torch.get_num_threads(), blas_threads()
+    with ThreadPoolExecutor(3) as pool:
+        codes = list(pool.map(lambda seed: spherical_code(20, 5, seed=seed, starts=3), [1, 1, 2]))
+    assert torch.equal(codes[0], codes[1])
+    assert (torch.get_num_threads(), blas_threads()) == before

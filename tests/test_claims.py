@@ -20,7 +20,8 @@ def gaps(root):
 
 
 def test_there_are_no_gaps():
-    assert not gaps(ROOT)
+    found = gaps(ROOT)
+    assert not found, "\n".join(found)
 
 
 def test_every_equation_of_the_geometry_chapter_is_in_the_map():
@@ -49,7 +50,8 @@ def copy(tmp_path):
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("_static", "sample")
         )
     shutil.copy(ROOT / "_toc.yml", tmp_path)
-    assert not gaps(tmp_path)
+    if gaps(tmp_path):
+        pytest.skip("the checkout itself has gaps, see test_there_are_no_gaps")
     return tmp_path
 
 
@@ -96,13 +98,38 @@ def damage(path, pattern, replacement):
             "book/centroids-theory.md",
             r"\(frame-tightness\)",
             "(simplex-cosine)",
-            "equation simplex-cosine stands on several pages: centroids, centroids-theory",
+            "equation simplex-cosine stands more than once: centroids, centroids-theory",
         ),
     ],
 )
 def test_each_kind_of_gap_is_found(copy, file, pattern, replacement, gap):
     damage(copy / file, pattern, replacement)
     assert gap in gaps(copy)
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern", "replacement", "message"),
+    [
+        ("csae/centroids.py", r"Equations: charge-step\.", "Equation: charge-step.", "like .Equat"),
+        (
+            "csae/centroids.py",
+            r"Equations: charge-step\.",
+            "Equations: charge-step",
+            "charge_model",
+        ),
+        ("csae/centroids.py", r"Equations: charge-step\.", "Equations: charge-step,.", "be read"),
+        (
+            "book/centroids.ipynb",
+            r'"metadata": {}',
+            '"metadata": {"equations": ["charge-step"]}',
+            "cell .* of centroids.ipynb names equations",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_named(copy, file, pattern, replacement, message):
+    damage(copy / file, pattern, replacement)
+    with pytest.raises(ValueError, match=message):
+        collect(copy)
 
 
 def test_a_complete_claim_has_no_gaps():

@@ -113,9 +113,7 @@ def stops(*_):
     raise RuntimeError("out of ideas")
 
 
-@pytest.mark.parametrize(
-    ("check", "answer", "hint"),
-    [
+MISTAKES = [
         ("simplex_angle", ..., "Replace the three dots"),
         ("simplex_angle", 120.0, "Pass the function itself"),
         ("simplex_angle", stops, "stopped: RuntimeError: out of ideas"),
@@ -160,8 +158,15 @@ def stops(*_):
         ("orthogonal_simplices", lambda k, d: [k - 1], "sizes sum to 4, not 5"),
         ("orthogonal_simplices", lambda k, d: [1] * k, "no direction"),
         ("orthogonal_simplices", lambda k, d: [k], "use 4 dimensions, not 3"),
-    ],
-)  # fmt: skip
+]  # fmt: skip
+
+
+def test_every_check_knows_typical_mistakes():
+    checks = {name for name in dir(exercises) if name.startswith("check_")}
+    assert checks == {f"check_{name}" for name, _, _ in MISTAKES}
+
+
+@pytest.mark.parametrize(("check", "answer", "hint"), MISTAKES)
 def test_typical_mistakes_get_a_hint(check, answer, hint):
     found = getattr(exercises, f"check_{check}")(answer)
     assert not found.passed

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from csae import figures
-from csae.centroids import simplex
+from csae.centroids import orthoplex, simplex
 
 matplotlib.use("Agg")
 
@@ -51,3 +51,33 @@ def test_confusion_leaves_zero_cells_empty():
     figures.confusion(torch.tensor([[3, 0], [1, 2]]), ["a", "b"], axis)
     assert sorted(text.get_text() for text in axis.texts) == ["1", "2", "3"]
     plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("points", "tolerance", "joined"),
+    [
+        (orthoplex(4, 2), 1e-4, 4),  # the sides of a square, not its diagonals
+        (orthoplex(4, 2), 0.5, 6),
+        (orthoplex(6, 3), 1e-4, 12),  # the edges of an octahedron
+        (simplex(4, 3), 1e-4, 6),
+    ],
+)
+def test_arrangement_joins_the_closest_pairs(points, tolerance, joined):
+    figure, axis = plt.subplots()
+    figures.arrangement(points, axis, tolerance=tolerance)
+    lines = [line for line in axis.lines if len(line.get_xdata()) == 2]  # not the outline
+    assert len(lines) == joined
+    drawn = torch.tensor(
+        [offset.tolist() for c in axis.collections for offset in c.get_offsets()]
+    ).double()
+    assert len(drawn) == len(points)
+    assert (drawn.norm(dim=1) < 1 + 1e-6).all()
+    if points.shape[1] == 2:
+        assert torch.allclose(drawn, points, atol=1e-6)
+    plt.close(figure)
+
+
+def test_arrangement_needs_a_picture():
+    with pytest.raises(ValueError, match=r"points must be of shape .* got \(4, 4\)"):
+        figures.arrangement(torch.eye(4), plt.gca())
+    plt.close("all")

@@ -20,8 +20,9 @@ from docutils.statemachine import StringList
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-LABEL = re.compile(r"\$\$ \(([\w-]+)\)[ \t]*$", re.M)
-CITATION = re.compile(r"^ *Equations: ([a-z0-9, \n-]+)\.$", re.M)
+LABEL = re.compile(r"\$\$ \(([a-z0-9-]+)\)[ \t]*$", re.M)
+CITATION = re.compile(r"^ *Equations: ([a-z0-9-]+(?:, [a-z0-9-]+)*)\.$", re.M)
+ATTEMPT = re.compile(r"^ *Equations?:.*$", re.M)
 TEST = "test_equation_"
 
 
@@ -39,7 +40,7 @@ class Claim:
         """Say what is missing."""
         found = []
         if len(self.pages) > 1:
-            found.append(f"stands on several pages: {', '.join(self.pages)}")
+            found.append(f"stands more than once: {', '.join(self.pages)}")
         for needed, what in (
             (self.pages, "stands on no page of the book"),
             (self.functions, "is cited by no docstring"),
@@ -71,9 +72,15 @@ def collect(root: Path) -> list[Claim]:
                 claim(name).figures.append(figure)
     for path in sorted((root / "csae").glob("*.py")):
         for function, text in docstrings(path):
-            for cited in CITATION.findall(text):
-                for name in cited.replace("\n", " ").split(","):
-                    claim(name.strip()).functions.append(function)
+            for line in ATTEMPT.findall(text):
+                if not (cited := CITATION.fullmatch(line)):
+                    raise ValueError(
+                        f"{function} cites equations in a line that cannot be"
+                        f' read: "{line.strip()}"; write it like'
+                        ' "Equations: one-id, another-id."'
+                    )
+                for name in cited[1].split(", "):
+                    claim(name).functions.append(function)
     for path in sorted((root / "tests").glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith(
@@ -122,11 +129,17 @@ def markdown(page: Path) -> list[str]:
 
 def figures(page: Path) -> list[tuple[str, list[str]]]:
     """Return figure names and the equations that each of them draws."""
-    return [
-        (cell["metadata"]["mystnb"]["figure"]["name"], names)
-        for cell in cells(page)
-        if (names := cell["metadata"].get("equations"))
-    ]
+    found = []
+    for cell in cells(page):
+        if names := cell["metadata"].get("equations"):
+            figure = cell["metadata"].get("mystnb", {}).get("figure")
+            if figure is None:
+                raise ValueError(
+                    f"cell {cell['id']} of {page.name} names equations, but "
+                    "its metadata describe no figure"
+                )
+            found.append((figure["name"], names))
+    return found
 
 
 def docstrings(path: Path) -> list[tuple[str, str]]:
