@@ -141,7 +141,7 @@ def simplex(num_classes: int, latent_dim: int, *, scale: float = 1.0, seed: int 
         raise ValueError(
             f"latent_dim={latent_dim} is too small for num_classes={num_classes}: a regular "
             f"simplex of {num_classes} centroids needs latent_dim of at least {num_classes - 1}; "
-            "csae.pedcc finds the best arrangement for fewer dimensions"
+            "csae.pedcc arranges them in fewer dimensions"
         )
     if num_classes == 1:
         return random_directions(1, latent_dim, scale=scale, seed=seed)
@@ -256,7 +256,7 @@ def charge_model(
     steps: int = 200,
     trajectory: bool = False,
 ) -> Tensor:
-    """Let equal charges on a sphere repel each other: the original construction of PEDCC.
+    """Let equal charges on a sphere repel each other, after the original construction of PEDCC.
 
     Charges start in random directions and at rest. In each step they move by their velocities,
     return to the sphere, and gain ``step`` times the part of the force along the sphere in
@@ -324,9 +324,8 @@ def spherical_code(
     From each of several starts, L-BFGS minimises a repulsion energy whose exponent grows fourfold
     again and again, until the closest pairs alone count. The best arrangements are then polished:
     Newton's method makes all closest pairs of each equal to machine precision. Codes of more than
-    20,000 coordinates (K times d) stay unpolished; their smallest angle may fall short of that of
-    the polished arrangement by some thousandths of it. No search can promise the best arrangement
-    there is: compare with the bound in `separation`.
+    20,000 coordinates (K times d) stay unpolished, and more ``iterations`` may still improve them.
+    No search can promise the best arrangement there is: compare with the bound in `separation`.
 
     The memory needed grows with K d, not with K squared. Searches in several threads run one after
     the other.
@@ -338,7 +337,8 @@ def spherical_code(
         latent_dim: Dimension d of the space they live in, at least 1. In the plane the answer is
             known, and nothing is searched.
         scale: Norm of every centroid, from 1e-100 to 1e100.
-        seed: Chooses the starts. The same seed gives the same centroids on the same machine.
+        seed: Chooses the starts. Below 500 centroids, the same seed gives the same centroids on the
+            same machine; larger codes are summed in parallel, and may differ a little.
         starts: Number of starts; by default between 60 for small codes and 1 for large ones.
         iterations: Most steps of L-BFGS at one exponent; by default between 1,000 for small codes
             and 30 for large ones.

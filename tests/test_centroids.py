@@ -289,6 +289,16 @@ def test_ten_thousand_centroids_fit_into_four_gigabytes():
 # Bounds and measures
 
 
+@pytest.mark.parametrize("sizes", [[2, 3], [7, 7, 7, 7, 7, 6, 6], [24, 23], [2] * 5])
+def test_orthogonal_simplices_are_as_good_as_an_orthoplex(sizes):
+    """K - d simplices in orthogonal subspaces, as in exercise 5 of the geometry chapter."""
+    centroids = torch.block_diag(*(simplex(size, size - 1) for size in sizes))
+    k, d = centroids.shape
+    assert len(sizes) == k - d
+    assert separation(centroids).gap == pytest.approx(0, abs=1e-9)
+    assert centroids.sum(dim=0).abs().max() < 1e-12
+
+
 @given(orthoplex_shapes, seeds)
 @settings(deadline=None)
 def test_equation_rankin_bound(shape, seed):
