@@ -3,31 +3,19 @@
 The functions are taken out of the notebook as the reader sees them.
 """
 
-import ast
-import math
-from pathlib import Path
-
-import nbformat
 import pytest
 import torch
 
 from csae import centroids
-
-ROOT = Path(__file__).parents[1]
+from tests.chapters import definitions
 
 
 @pytest.fixture
 def geometry():
     """The functions that the chapter on PEDCC geometry defines, in float64 as there."""
-    notebook = nbformat.read(ROOT / "book" / "centroids.ipynb", as_version=4)
-    names = {"math": math, "torch": torch}
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and not cell.id.startswith(("exercise-", "solution-", "live")):
-            functions = [n for n in ast.parse(cell.source).body if isinstance(n, ast.FunctionDef)]
-            exec(compile(ast.Module(functions, []), cell.id, "exec"), names)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    yield names
+    yield definitions("centroids")
     torch.set_default_dtype(before)
 
 

@@ -1,103 +1,23 @@
-"""Checks for the exercises of the book: each says whether an answer is right, or gives a hint.
-
-A check never raises for a wrong answer, so a chapter runs to its end with its exercises unsolved.
-"""
+"""Checks for the exercises of the chapter on PEDCC geometry."""
 
 from __future__ import annotations
 
-import functools
 import math
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from csae.centroids import random_directions, separation
+from csae.exercises._checks import HintError, call, check, hint_if, number, tensor
 
 
-@dataclass(frozen=True, repr=False)
-class Verdict:
-    """What a check found; a notebook shows its text.
-
-    Attributes:
-        passed: Whether the answer is right.
-        text: What the answer shows if it is right, else a hint.
-    """
-
-    passed: bool
-    text: str
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __repr__(self) -> str:
-        # Wrapped: a page scrolls long lines of output out of sight.
-        return textwrap.fill(f"{'✓ Right.' if self.passed else '✗ Not yet.'} {self.text}", 66)
-
-
-class _HintError(Exception):
-    """Ends a check with a hint."""
-
-
-def _check(check: Callable[[Any], str]) -> Callable[[Any], Verdict]:
-    """Turn a function that returns praise or raises a hint into a check."""
-
-    @functools.wraps(check)
-    def checked(answer: Any) -> Verdict:
-        try:
-            if answer is ...:
-                raise _HintError("Replace the three dots with your answer.")
-            return Verdict(True, check(answer))
-        except _HintError as hint:
-            return Verdict(False, str(hint))
-
-    return checked
-
-
-def _hint_if(wrong: object, hint: str) -> None:
-    if wrong:
-        raise _HintError(hint)
-
-
-def _call(function: Any, *arguments: Any) -> Any:
-    """Call the reader's function; what goes wrong in it becomes the hint."""
-    _hint_if(not callable(function), "Pass the function itself, without calling it.")
-    given = ", ".join(str(a) if isinstance(a, int) else "..." for a in arguments)
-    name = getattr(function, "__name__", "the function")
-    try:
-        result = function(*arguments)
-    except Exception as error:  # the reader's code may raise anything
-        raise _HintError(f"{name}({given}) stopped: {type(error).__name__}: {error}") from error
-    _hint_if(
-        result is ... or result is None,
-        f"{name}({given}) returned {result}: replace the three dots, and return the result.",
-    )
-    return result
-
-
-def _number(value: Any) -> float:
-    _hint_if(not isinstance(value, Real), f"Return a number, not a {type(value).__name__}.")
-    return float(value)
-
-
-def _tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
-    _hint_if(not isinstance(value, Tensor), f"Return a torch tensor, not a {type(value).__name__}.")
-    found = tuple(value.shape)
-    _hint_if(found != shape, f"The result should have shape {shape}; yours has {found}.")
-    _hint_if(not value.isfinite().all(), "The result holds values that are not finite.")
-    result: Tensor = value.double()
-    return result
-
-
-@_check
+@check
 def check_simplex_angle(answer: Callable[[int], float]) -> str:
     """Check a function that returns the angle between K simplex centroids, in degrees."""
     for num_classes in (3, 2, 4, 10, 26, 1000):
-        angle = _number(_call(answer, num_classes))
+        angle = number(call(answer, num_classes))
         cosine = -1 / (num_classes - 1)
         right = math.degrees(math.acos(cosine))
         if math.isclose(angle, right, rel_tol=1e-6):
@@ -108,53 +28,53 @@ def check_simplex_angle(answer: Callable[[int], float]) -> str:
             (180 - right, "Mind the sign: centroids turn away from each other."),
             (math.degrees(math.acos(-1 / num_classes)), "K points share -1 evenly among K - 1."),
         ):
-            _hint_if(math.isclose(angle, mistake, rel_tol=1e-6), hint)
-        raise _HintError(
+            hint_if(math.isclose(angle, mistake, rel_tol=1e-6), hint)
+        raise HintError(
             f"For K = {num_classes} you return {angle:.2f}. Three points make an equilateral "
             "triangle: which angle do its corners make, seen from the middle?"
         )
     return "From 180 degrees for two classes, the angle falls towards 90 for many."
 
 
-@_check
+@check
 def check_centred_corners(answer: Callable[[int], Tensor]) -> str:
     """Check a function that makes a simplex (K, K) from the corners of the unit cube."""
     for num_classes in (3, 2, 10):
-        points = _tensor(_call(answer, num_classes), (num_classes, num_classes))
+        points = tensor(call(answer, num_classes), (num_classes, num_classes))
         norms = points.norm(dim=1)
-        _hint_if(
+        hint_if(
             points.sum(dim=0).abs().max() > 1e-5,
             "The points do not sum to zero: subtract their mean.",
         )
-        _hint_if(
+        hint_if(
             (norms - 1).abs().max() > 1e-5,
             f"The norms should be 1; for K = {num_classes} the first is {norms[0]:.3f}.",
         )
-        _hint_if(
+        hint_if(
             separation(points).deviation > 1e-5,
             "The points are centred and of norm 1, but not all pairs have cosine -1/(K - 1).",
         )
     return "A simplex in K dimensions that fills only K - 1 of them: the points sum to zero."
 
 
-@_check
+@check
 def check_fewest_dimensions(answer: Mapping[str, Any]) -> str:
     """Check the fewest dimensions in which 47 centroids form a simplex, and an orthoplex."""
-    _hint_if(not isinstance(answer, Mapping), "Keep the dictionary, and fill in its two values.")
+    hint_if(not isinstance(answer, Mapping), "Keep the dictionary, and fill in its two values.")
     missing = {"simplex", "orthoplex"} - set(answer)
-    _hint_if(missing, f"The answer lacks {sorted(missing)}.")
+    hint_if(missing, f"The answer lacks {sorted(missing)}.")
     open_ends = [name for name, value in answer.items() if value is ...]
-    _hint_if(open_ends, f"Replace the three dots of {open_ends}.")
-    _hint_if(answer["simplex"] == 47, "Simplex: K points sum to zero. How many are independent?")
-    _hint_if(
+    hint_if(open_ends, f"Replace the three dots of {open_ends}.")
+    hint_if(answer["simplex"] == 47, "Simplex: K points sum to zero. How many are independent?")
+    hint_if(
         answer["simplex"] != 46, "Simplex: two points need one dimension, three points need two."
     )
-    _hint_if(answer["orthoplex"] == 23, "Orthoplex: 23 dimensions have 46 vertices.")
-    _hint_if(answer["orthoplex"] != 24, "Orthoplex: every dimension brings two vertices.")
+    hint_if(answer["orthoplex"] == 23, "Orthoplex: 23 dimensions have 46 vertices.")
+    hint_if(answer["orthoplex"] != 24, "Orthoplex: every dimension brings two vertices.")
     return "46 dimensions for equal angles; right angles at least fit into 24."
 
 
-@_check
+@check
 def check_tangential_force(answer: Callable[[Tensor], Tensor]) -> str:
     """Check a function that returns the force on charges (K, d) along the sphere."""
     charges = random_directions(6, 4, seed=1)
@@ -164,7 +84,7 @@ def check_tangential_force(answer: Callable[[Tensor], Tensor]) -> str:
     def along(force: Tensor) -> Tensor:
         return force - (force * charges).sum(dim=1, keepdim=True) * charges
 
-    result = _tensor(_call(answer, charges.clone()), (6, 4))
+    result = tensor(call(answer, charges.clone()), (6, 4))
     force = (apart / distance**3).sum(dim=1)
     right = along(force)
     for mistake, hint in (
@@ -175,12 +95,12 @@ def check_tangential_force(answer: Callable[[Tensor], Tensor]) -> str:
         (along((apart / distance).sum(dim=1)), _POWER.format("zeroth")),
         (along((apart / distance**4).sum(dim=1)), _POWER.format("third")),
     ):
-        _hint_if(torch.allclose(result, mistake, atol=1e-5), hint)
-    _hint_if(
+        hint_if(torch.allclose(result, mistake, atol=1e-5), hint)
+    hint_if(
         (result * charges).sum(dim=1).abs().max() > 1e-5,
         "A part of the force still points outwards: subtract its component along each charge.",
     )
-    _hint_if(
+    hint_if(
         not torch.allclose(result, right, atol=1e-5),
         "The force lies along the sphere, but is not the sum of (x_i - x_j) / |x_i - x_j|^3.",
     )
@@ -190,23 +110,23 @@ def check_tangential_force(answer: Callable[[Tensor], Tensor]) -> str:
 _POWER = "The force falls with the {} power of the distance, not the second: count the norms again."
 
 
-@_check
+@check
 def check_orthogonal_simplices(answer: Callable[[int, int], Sequence[int]]) -> str:
     """Check a function that splits K classes into simplices which fill d dimensions."""
     for num_classes, dim in ((5, 3), (4, 2), (47, 40), (42, 40), (80, 40)):
         case = f"For K = {num_classes}, d = {dim}"
-        sizes = _call(answer, num_classes, dim)
-        _hint_if(not isinstance(sizes, Sequence) or not sizes, f"{case} return a list of sizes.")
-        _hint_if(
+        sizes = call(answer, num_classes, dim)
+        hint_if(not isinstance(sizes, Sequence) or not sizes, f"{case} return a list of sizes.")
+        hint_if(
             not all(isinstance(size, int) for size in sizes),
             f"{case} the sizes {sizes} are not all integers: // divides without a rest.",
         )
-        _hint_if(
+        hint_if(
             sum(sizes) != num_classes, f"{case} your sizes sum to {sum(sizes)}, not {num_classes}."
         )
-        _hint_if(min(sizes) < 2, f"{case} there is a simplex of one point: it has no direction.")
+        hint_if(min(sizes) < 2, f"{case} there is a simplex of one point: it has no direction.")
         used = sum(size - 1 for size in sizes)
-        _hint_if(
+        hint_if(
             used != dim,
             f"{case} your {len(sizes)} simplices use {used} dimensions, not {dim}: a simplex of m "
             "points uses m - 1. Sum over all of them: how many simplices must there be?",

@@ -1,0 +1,23 @@
+"""Checks for the exercises of the book: each says whether an answer is right, or gives a hint.
+
+A check never raises for a wrong answer, so a chapter runs to its end with its exercises unsolved.
+There is one module a chapter.
+"""
+
+from csae.exercises._checks import Verdict
+from csae.exercises.centroids import (
+    check_centred_corners,
+    check_fewest_dimensions,
+    check_orthogonal_simplices,
+    check_simplex_angle,
+    check_tangential_force,
+)
+
+__all__ = [
+    "Verdict",
+    "check_centred_corners",
+    "check_fewest_dimensions",
+    "check_orthogonal_simplices",
+    "check_simplex_angle",
+    "check_tangential_force",
+]

@@ -1,0 +1,5 @@
+"""Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
+
+from tests.mistakes import centroids
+
+MISTAKES = [*centroids.MISTAKES]
