@@ -8,9 +8,9 @@ __version__ = "0.1.0"
 
 from csae.centroids import pedcc, separation, simplex
 from csae.data import Augmentation, ImageDataset, load_dataset
-from csae.evaluation import evaluate, predict
-from csae.losses import CSAELoss
-from csae.networks import CSAE, CSAEOutput
+from csae.evaluation import evaluate, predict, reconstruct
+from csae.losses import CSAELoss, JointLoss
+from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
 from csae.records import load_checkpoint, save_checkpoint
 from csae.runtime import describe, tier
 from csae.training import TrainingConfig, train
@@ -18,9 +18,12 @@ from csae.training import TrainingConfig, train
 __all__ = [
     "CSAE",
     "Augmentation",
+    "Autoencoder",
     "CSAELoss",
     "CSAEOutput",
     "ImageDataset",
+    "JointLoss",
+    "NetworkConfig",
     "TrainingConfig",
     "describe",
     "evaluate",
@@ -28,6 +31,7 @@ __all__ = [
     "load_dataset",
     "pedcc",
     "predict",
+    "reconstruct",
     "save_checkpoint",
     "separation",
     "simplex",

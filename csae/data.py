@@ -22,7 +22,8 @@ from torch import Tensor
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_EVERY = 12  # every twelfth training image of each class is kept for validation
-PADDING = 2  # pixels added on each side: 28x28 files, 32x32 networks
+IMAGE_SIZE = 28  # height and width of the images in the files
+PADDED_SIZE = 32  # and of what the networks read by default: two black pixels on each side
 
 _DIGITS = tuple("0123456789")
 _EMNIST_SPLITS = torchvision.datasets.EMNIST.splits
@@ -170,29 +171,40 @@ def load_dataset(
     return _make(images, labels, classes, name, split)
 
 
-def prepare(images: Tensor) -> Tensor:
+def prepare(images: Tensor, image_size: int = PADDED_SIZE) -> Tensor:
     """Turn stored images into what the networks read.
 
     Args:
         images: (N, 1, 28, 28) uint8 in 0..255.
+        image_size: Height and width to pad to with black, even and at least 28.
 
     Returns:
-        (N, 1, 32, 32) float32 in [-1, 1], padded with black.
+        (N, 1, image_size, image_size) float32 in [-1, 1].
+
+    Raises:
+        ValueError: ``image_size`` is out of range.
     """
-    return torch.nn.functional.pad(images, (PADDING,) * 4).float() / 127.5 - 1
+    if image_size < IMAGE_SIZE or image_size % 2:
+        raise ValueError(
+            f"image_size must be even and at least {IMAGE_SIZE}, the size of the images in the "
+            f"files, got {image_size!r}"
+        )
+    padding = (image_size - IMAGE_SIZE) // 2
+    return torch.nn.functional.pad(images, (padding,) * 4).float() / 127.5 - 1
 
 
 def to_pixels(images: Tensor) -> Tensor:
     """Turn the networks' images into what metrics and figures use.
 
     Args:
-        images: (N, 1, 32, 32) float, nominally in [-1, 1].
+        images: (N, 1, S, S) float with S >= 28, nominally in [-1, 1].
 
     Returns:
         (N, 1, 28, 28) float in [0, 1]: the padding cut off, values outside the range clipped.
     """
-    cropped = images[..., PADDING:-PADDING, PADDING:-PADDING]
-    return ((cropped + 1) / 2).clamp(0, 1)
+    start = (images.shape[-1] - IMAGE_SIZE) // 2
+    inside = slice(start, start + IMAGE_SIZE)
+    return ((images[..., inside, inside] + 1) / 2).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -200,7 +212,8 @@ class Augmentation:
     """Random changes to training images, drawn anew for each image and epoch.
 
     Attributes:
-        shift: Largest shift in pixels along each axis, 0 to 2 (the padding leaves no more room).
+        shift: Largest shift in pixels along each axis, 0 to 2 (the usual padding leaves no more
+            room; without padding, what is shifted out is lost).
         flip: Whether to mirror half of the images left to right. Right for clothes, wrong for
             digits and letters.
     """
@@ -209,11 +222,11 @@ class Augmentation:
     flip: bool = False
 
     def __post_init__(self) -> None:
-        _check_choice("shift", self.shift, range(PADDING + 1))
+        _check_choice("shift", self.shift, range((PADDED_SIZE - IMAGE_SIZE) // 2 + 1))
         _check_choice("flip", self.flip, (False, True))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Return changed copies of ``images``, (N, 1, 32, 32) with a black border."""
+        """Return changed copies of ``images``, (N, 1, S, S) in [-1, 1]."""
         if self.flip:
             mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
             images = torch.where(mirrored, images.flip(-1), images)
@@ -229,6 +242,7 @@ def batches(
     device: torch.device | str = "cpu",
     shuffle: bool = False,
     augmentation: Augmentation | None = None,
+    image_size: int = PADDED_SIZE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield prepared batches; each image appears once.
 
@@ -242,9 +256,11 @@ def batches(
         device: Where the batches are made.
         shuffle: Whether to visit the images in random order.
         augmentation: Random changes to each image.
+        image_size: Height and width of the batches' images, see `prepare`.
 
     Yields:
-        Images (n, 1, 32, 32) float32 in [-1, 1] and labels (n,) int64, on ``device``.
+        Images (n, 1, image_size, image_size) float32 in [-1, 1] and labels (n,) int64, on
+        ``device``.
 
     Raises:
         ValueError: ``batch_size`` is below 1, or larger than a data set that is shuffled.
@@ -259,7 +275,7 @@ def batches(
     for start in range(0, end, batch_size):
         rows = slice(start, start + batch_size)
         chosen = rows if order is None else order[rows]
-        batch = prepare(images[chosen])
+        batch = prepare(images[chosen], image_size)
         yield (augmentation(batch) if augmentation else batch), labels[chosen]
 
 

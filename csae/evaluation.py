@@ -9,11 +9,23 @@ import torch
 from torch import Tensor
 
 from csae.data import ImageDataset, batches, to_pixels
-from csae.networks import CSAE
+from csae.networks import CSAE, Autoencoder
+
+
+class Reconstructions(NamedTuple):
+    """What an autoencoder makes of a data set of N images.
+
+    Attributes:
+        reconstructions: (N, 1, 28, 28) float in [0, 1].
+        latents: (N, d) float codes.
+    """
+
+    reconstructions: Tensor
+    latents: Tensor
 
 
 class Predictions(NamedTuple):
-    """What a model makes of a data set of N images.
+    """What a CSAE makes of a data set of N images.
 
     Attributes:
         labels: (N,) int64, the predicted classes.
@@ -24,6 +36,33 @@ class Predictions(NamedTuple):
     labels: Tensor
     reconstructions: Tensor
     latents: Tensor
+
+
+@torch.no_grad()
+def reconstruct(
+    model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500
+) -> Reconstructions:
+    """Encode and reconstruct every image, in order, in evaluation mode.
+
+    Args:
+        model: Any mode; it is left in the mode it came in.
+        dataset: N images.
+        batch_size: Images a batch, at least 1; it changes speed and memory, not results.
+
+    Returns:
+        Reconstructions and codes on the CPU.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        parts = []
+        for images, _ in batches(dataset, batch_size, device=device, image_size=model.image_size):
+            latents = model.encode(images)
+            parts.append((to_pixels(model.decode(latents)).cpu(), latents.cpu()))
+    finally:
+        model.train(was_training)
+    return Reconstructions(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 @torch.no_grad()
@@ -38,38 +77,28 @@ def predict(model: CSAE, dataset: ImageDataset, *, batch_size: int = 500) -> Pre
     Returns:
         Predictions on the CPU.
     """
-    device = model.centroids.device
-    was_training = model.training
-    model.eval()
-    try:
-        parts = []
-        for images, _ in batches(dataset, batch_size, device=device):
-            output = model(images)
-            parts.append(
-                Predictions(
-                    output.similarities.argmax(dim=1).cpu(),
-                    to_pixels(output.reconstructions).cpu(),
-                    output.latents.cpu(),
-                )
-            )
-    finally:
-        model.train(was_training)
-    return Predictions(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    reconstructions, latents = reconstruct(model, dataset, batch_size=batch_size)
+    labels = model.similarities(latents.to(model.centroids.device)).argmax(dim=1).cpu()
+    return Predictions(labels, reconstructions, latents)
 
 
-def evaluate(model: CSAE, dataset: ImageDataset) -> dict[str, float]:
+def evaluate(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
     """Measure a model on a data set.
 
     Args:
         model: Any mode; it is left in the mode it came in.
-        dataset: Images and labels with as many classes as the model has.
+        dataset: Images and labels; for a CSAE with as many classes as the model has.
 
     Returns:
-        ``accuracy``, the fraction classified correctly in 0..1, and ``psnr`` in dB (see `psnr`).
+        ``accuracy``, the fraction classified correctly in 0..1 (of a CSAE; a plain autoencoder
+        names no classes), and ``psnr`` in dB (see `psnr`).
 
     Raises:
         ValueError: The data set and the model differ in their number of classes.
     """
+    originals = dataset.images / 255
+    if not isinstance(model, CSAE):
+        return {"psnr": psnr(originals, reconstruct(model, dataset).reconstructions)}
     if dataset.num_classes != model.num_classes:
         raise ValueError(
             f"dataset has {dataset.num_classes} classes, but the model was built for "
@@ -78,7 +107,7 @@ def evaluate(model: CSAE, dataset: ImageDataset) -> dict[str, float]:
     predictions = predict(model, dataset)
     return {
         "accuracy": (predictions.labels == dataset.labels).double().mean().item(),
-        "psnr": psnr(dataset.images / 255, predictions.reconstructions),
+        "psnr": psnr(originals, predictions.reconstructions),
     }
 
 

@@ -6,6 +6,7 @@ Taught in the chapter on classification supervision.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,46 +14,25 @@ from torch.nn import functional as F
 from csae.networks import CSAEOutput
 
 
-class CSAELoss(nn.Module):
-    """Weighted sum of cross-entropy on centroid similarities and image mean squared error.
+class CentroidCrossEntropy(nn.Module):
+    """Cross-entropy (in nats) on the similarities of codes to fixed centroids.
 
     Plain cross-entropy has no minimum: it pushes codes ever further out, past their centroids.
     With smoothed labels it has one, and the similarities are scaled so that this minimum lies
     exactly on the centroids of a simplex.
 
     Args:
-        classification_weight: Weight of the cross-entropy (in nats), zero or more.
-        reconstruction_weight: Weight of the mean squared error of images in [-1, 1], zero or more.
         smoothing: Share of each label that is spread evenly over all classes, between 0 and 1,
             both excluded.
 
     Raises:
-        ValueError: A weight is negative or not finite, both are zero, or ``smoothing`` is out of
-            range.
+        ValueError: ``smoothing`` is out of range.
     """
 
-    def __init__(
-        self,
-        classification_weight: float = 1.0,
-        reconstruction_weight: float = 10.0,
-        *,
-        smoothing: float = 0.1,
-    ) -> None:
+    def __init__(self, smoothing: float = 0.1) -> None:
         super().__init__()
-        for name, value in (
-            ("classification_weight", classification_weight),
-            ("reconstruction_weight", reconstruction_weight),
-        ):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-        if classification_weight == reconstruction_weight == 0:
-            raise ValueError(
-                "classification_weight and reconstruction_weight are both 0: nothing to learn"
-            )
         if not 0 < smoothing < 1:
             raise ValueError(f"smoothing must be between 0 and 1, both excluded, got {smoothing!r}")
-        self.classification_weight = classification_weight
-        self.reconstruction_weight = reconstruction_weight
         self.smoothing = smoothing
 
     def scale(self, num_classes: int) -> float:
@@ -65,24 +45,103 @@ class CSAELoss(nn.Module):
         other = self.smoothing / num_classes
         return math.log((1 - self.smoothing + other) / other) * (num_classes - 1) / num_classes
 
-    def forward(self, output: CSAEOutput, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def forward(self, output: CSAEOutput, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over a batch, for labels (N,) int64 in 0..K-1."""
+        # float(): under bfloat16 autocast the outputs carry 8 significant bits, too few for a mean.
+        logits = self.scale(output.similarities.shape[1]) * output.similarities.float()
+        return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+
+
+class ImageError(nn.Module):
+    """Lets a loss on pairs of images serve as a term of `JointLoss`.
+
+    Args:
+        loss: Takes reconstructions and images, both (N, C, H, W) in [-1, 1], returns a scalar;
+            mean squared error by default.
+    """
+
+    def __init__(self, loss: nn.Module | None = None) -> None:
+        super().__init__()
+        self.loss = nn.MSELoss() if loss is None else loss
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of ``output.reconstructions`` (N, C, H, W) against ``images``."""
+        error: Tensor = self.loss(output.reconstructions.float(), images)
+        return error
+
+
+class JointLoss(nn.Module):
+    """Weighted sum of named terms.
+
+    Args:
+        **terms: For each name, a weight (zero or more) and a term: a module that takes the model's
+            output, images and labels, and returns a scalar. A term of weight 0 is not minimised,
+            but reported.
+
+    Raises:
+        ValueError: A weight is negative or not finite, or none is positive.
+
+    Example:
+        >>> criterion = JointLoss(reconstruction=(1.0, ImageError()))
+    """
+
+    def __init__(self, **terms: tuple[float, nn.Module]) -> None:
+        super().__init__()
+        self.weights: dict[str, float] = {}
+        for name, (weight, _) in terms.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(
+                    f"{name}_weight must be a finite number of at least 0, got {weight!r}"
+                )
+            self.weights[name] = float(weight)
+        if not any(self.weights.values()):
+            names = " and ".join(f"{name}_weight" for name in terms) or "all weights"
+            raise ValueError(f"{names} are 0: nothing to learn")
+        self.terms = nn.ModuleDict({name: term for name, (_, term) in terms.items()})
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Compare a model's output with the truth.
 
         Args:
             output: What the model returned for ``images``.
-            images: (N, 1, 32, 32) in [-1, 1].
+            images: (N, C, H, W) in [-1, 1].
             labels: (N,) int64 in 0..K-1.
 
         Returns:
-            Scalars: ``loss``, the weighted sum to minimise, and its terms before weighting,
-            ``classification`` and ``reconstruction``.
+            Scalars: ``loss``, the weighted sum to minimise, and each term before weighting.
         """
-        # float(): under bfloat16 autocast the outputs carry 8 significant bits, too few for a mean.
-        logits = self.scale(output.similarities.shape[1]) * output.similarities.float()
-        classification = F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
-        reconstruction = F.mse_loss(output.reconstructions.float(), images)
-        loss = (
-            self.classification_weight * classification
-            + self.reconstruction_weight * reconstruction
+        terms = {name: term(output, images, labels) for name, term in self.terms.items()}
+        loss = sum(
+            self.weights[name] * value for name, value in terms.items() if self.weights[name]
         )
-        return {"loss": loss, "classification": classification, "reconstruction": reconstruction}
+        return {"loss": loss} | terms
+
+
+class CSAELoss(JointLoss):
+    """The joint loss of a CSAE: cross-entropy on centroid similarities and image error.
+
+    Args:
+        classification_weight: Weight of `CentroidCrossEntropy`, zero or more.
+        reconstruction_weight: Weight of the mean squared error of images in [-1, 1], zero or more.
+        smoothing: Share of each label that is spread evenly over all classes, between 0 and 1,
+            both excluded.
+        **terms: Further terms with their weights, as `JointLoss` takes them.
+
+    Raises:
+        ValueError: A weight is negative or not finite, all are zero, or ``smoothing`` is out of
+            range.
+    """
+
+    def __init__(
+        self,
+        classification_weight: float = 1.0,
+        reconstruction_weight: float = 10.0,
+        *,
+        smoothing: float = 0.1,
+        **terms: tuple[float, nn.Module],
+    ) -> None:
+        super().__init__(
+            classification=(classification_weight, CentroidCrossEntropy(smoothing)),
+            reconstruction=(reconstruction_weight, ImageError()),
+            **terms,
+        )

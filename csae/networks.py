@@ -1,12 +1,14 @@
 """The classification-supervised autoencoder: encoder, decoder and the model that joins them.
 
-Taught in the chapter on autoencoder design. Layer sizes follow the description of the authors'
+Taught in the chapter on autoencoder design. Default sizes follow the description of the authors'
 published network: 282,185 parameters at 40 latent dimensions, 32x32 grey images in and out.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -14,7 +16,69 @@ from torch import Tensor, nn
 
 from csae.noise import GaussianNoise
 
-IMAGE_SIZE = 32  # height and width of the images the networks read and write
+KINDS = ("residual", "fully_connected")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of an encoder and its decoder.
+
+    `NetworkConfig()` is the authors' published convolutional pair,
+    `NetworkConfig.fully_connected()` the pair 784-400-40-400-784 beside it.
+
+    Attributes:
+        kind: ``"residual"`` (convolutional) or ``"fully_connected"``.
+        latent_dim: Numbers in a code, at least 1.
+        widths: Residual: channels after the first convolution, then after each block that halves
+            height and width; two numbers or more. Fully connected: units of each hidden layer,
+            first encoder layer first; one number or more.
+        image_size: Height and width of the images in pixels. Residual: a multiple of
+            ``2**(len(widths) - 1)`` and at least twice that. The data sets' images have 28 pixels;
+            a larger size pads them with black.
+        channels: Channels of the images, 1 for grey.
+
+    Raises:
+        ValueError: An argument is out of range.
+    """
+
+    kind: str = "residual"
+    latent_dim: int = 40
+    widths: tuple[int, ...] = (16, 32, 64, 64)
+    image_size: int = 32
+    channels: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}")
+        for name in ("latent_dim", "image_size", "channels"):
+            _check_count(name, getattr(self, name))
+        object.__setattr__(self, "widths", tuple(self.widths))
+        least = 2 if self.kind == "residual" else 1
+        if len(self.widths) < least:
+            raise ValueError(
+                f"widths must hold at least {least} numbers for a {self.kind} network, "
+                f"got {self.widths!r}"
+            )
+        for width in self.widths:
+            _check_count("widths", width)
+        multiple = 2 ** (len(self.widths) - 1)
+        if self.kind == "residual" and (
+            self.image_size % multiple or self.image_size < 2 * multiple
+        ):
+            raise ValueError(
+                f"image_size must be a multiple of {multiple} and at least {2 * multiple}, for "
+                f"{len(self.widths) - 1} blocks that halve it, got {self.image_size}"
+            )
+
+    @classmethod
+    def fully_connected(cls, latent_dim: int = 40) -> NetworkConfig:
+        """Return the sizes of the published fully connected pair, 784-400-40-400-784."""
+        return cls("fully_connected", latent_dim, widths=(400,), image_size=28)
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
 class ResidualBlock(nn.Module):
@@ -39,18 +103,35 @@ class ResidualBlock(nn.Module):
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-def encoder(latent_dim: int) -> nn.Sequential:
-    """Build the residual encoder, (N, 1, 32, 32) -> (N, latent_dim)."""
+def encoder(config: NetworkConfig) -> nn.Sequential:
+    """Build the encoder, (N, channels, image_size, image_size) -> (N, latent_dim).
+
+    Shapes in the comments are those of the published network.
+    """
+    if config.kind == "fully_connected":
+        pixels = config.channels * config.image_size**2
+        return nn.Sequential(nn.Flatten(), *_dense(pixels, *config.widths, config.latent_dim))
+    first, *_, last = config.widths
+    size = config.image_size - 2  # the first convolution has no padding
+    for _ in config.widths[1:]:
+        size = math.ceil(size / 2)
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3),  # (N, 16, 30, 30)
-        nn.BatchNorm2d(16),
+        nn.Conv2d(config.channels, first, 3),  # (N, 16, 30, 30)
+        nn.BatchNorm2d(first),
         nn.ReLU(inplace=True),
-        ResidualBlock(16, 32),  # (N, 32, 15, 15)
-        ResidualBlock(32, 64),  # (N, 64, 8, 8)
-        ResidualBlock(64, 64),  # (N, 64, 4, 4)
+        # (N, 32, 15, 15), (N, 64, 8, 8), (N, 64, 4, 4)
+        *(ResidualBlock(a, b) for a, b in pairwise(config.widths)),
         nn.Flatten(),
-        nn.Linear(64 * 4 * 4, latent_dim),
+        nn.Linear(last * size**2, config.latent_dim),
     )
+
+
+def _dense(*sizes: int) -> list[nn.Module]:
+    """Linear layers with ReLU between them, none after the last."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
+    return layers[:-1]
 
 
 class PatchUpsample(nn.ConvTranspose2d):
@@ -87,23 +168,101 @@ def _upsample(in_channels: int, hidden: int, out_channels: int) -> list[nn.Modul
     ]
 
 
-def decoder(latent_dim: int) -> nn.Sequential:
-    """Build the decoder, (N, latent_dim) -> (N, 1, 32, 32)."""
+def decoder(config: NetworkConfig) -> nn.Sequential:
+    """Build the decoder, (N, latent_dim) -> (N, channels, image_size, image_size).
+
+    Each block of the encoder has its counterpart. Its transposed convolution halves the channels;
+    the last block ends with as many as the encoder's first convolution has.
+    """
+    shape = (config.channels, config.image_size, config.image_size)
+    if config.kind == "fully_connected":
+        layers = _dense(config.latent_dim, *reversed(config.widths), math.prod(shape))
+        return nn.Sequential(*layers, nn.Unflatten(1, shape))
+    widths = config.widths[::-1]
+    size = config.image_size // 2 ** (len(widths) - 1)
+    # 64 -> 32 -> 64, 64 -> 32 -> 32, 32 -> 16 -> 16 in the published network
+    blocks = [_upsample(a, max(a // 2, 1), b) for a, b in pairwise(widths)]
     return nn.Sequential(
-        nn.Linear(latent_dim, 64 * 4 * 4),
-        nn.Unflatten(1, (64, 4, 4)),
-        *_upsample(64, 32, 64),  # (N, 64, 8, 8)
-        *_upsample(64, 32, 32),  # (N, 32, 16, 16)
-        *_upsample(32, 16, 16),  # (N, 16, 32, 32)
-        nn.Conv2d(16, 1, 1),
+        nn.Linear(config.latent_dim, widths[0] * size**2),
+        nn.Unflatten(1, (widths[0], size, size)),  # (N, 64, 4, 4)
+        *(layer for block in blocks for layer in block),  # (N, 16, 32, 32)
+        nn.Conv2d(widths[-1], config.channels, 1),
     )
+
+
+class AutoencoderOutput(NamedTuple):
+    """What one forward pass yields for a batch of N images.
+
+    Attributes:
+        reconstructions: As the images, nominally in [-1, 1]; not clipped.
+        latents: (N, d) codes, before any noise.
+    """
+
+    reconstructions: Tensor
+    latents: Tensor
+
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder joined by a code; it learns without labels.
+
+    Args:
+        config: Sizes of the networks; the published convolutional pair by default.
+        noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It
+            acts in training mode only.
+
+    Raises:
+        ValueError: ``noise`` is negative or not finite.
+    """
+
+    def __init__(self, config: NetworkConfig | None = None, *, noise: float = 0.0) -> None:
+        super().__init__()
+        self.config = NetworkConfig() if config is None else config
+        self.encoder = encoder(self.config)
+        self.noise = GaussianNoise(noise)
+        self.decoder = decoder(self.config)
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers in a code."""
+        return self.config.latent_dim
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels of the images that go in and come out."""
+        return self.config.image_size
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return codes (N, d) of images (N, channels, image_size, image_size) in [-1, 1].
+
+        Raises:
+            ValueError: The images have another shape or are not floating-point numbers.
+        """
+        expected = (self.config.channels, self.image_size, self.image_size)
+        if images.shape[1:] != expected or not images.is_floating_point():
+            raise ValueError(
+                f"images must be floating-point of shape (N, {', '.join(map(str, expected))}) in "
+                f"[-1, 1], got {images.dtype} of shape {tuple(images.shape)}; csae.data.prepare "
+                "makes them from a data set's images"
+            )
+        latents: Tensor = self.encoder(images)
+        return latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return images as the encoder takes them, nominally in [-1, 1], from codes (N, d)."""
+        images: Tensor = self.decoder(latents)
+        return images
+
+    def forward(self, images: Tensor) -> AutoencoderOutput | CSAEOutput:
+        """Encode and reconstruct; the code is noisy in training mode."""
+        latents = self.encode(images)
+        return AutoencoderOutput(self.decode(self.noise(latents)), latents)
 
 
 class CSAEOutput(NamedTuple):
     """What one forward pass yields for a batch of N images.
 
     Attributes:
-        reconstructions: (N, 1, 32, 32), nominally in [-1, 1]; not clipped.
+        reconstructions: As the images, nominally in [-1, 1]; not clipped.
         similarities: (N, K) similarities of the codes to the centroids, 1 on a centroid itself.
         latents: (N, d) codes, before any noise.
     """
@@ -113,7 +272,7 @@ class CSAEOutput(NamedTuple):
     latents: Tensor
 
 
-class CSAE(nn.Module):
+class CSAE(Autoencoder):
     """Classification-supervised autoencoder on fixed class centroids.
 
     One code per image serves two purposes: its nearest centroid names the class, and the decoder
@@ -123,16 +282,20 @@ class CSAE(nn.Module):
         centroids: (K, d) class centroids of one common norm, such as ``simplex`` returns.
         noise: Standard deviation of the latent noise in each dimension, as a fraction of the
             centroids' norm; zero or more. It acts in training mode only.
+        config: Sizes of the networks; its ``latent_dim`` is that of the centroids. The published
+            convolutional pair by default.
 
     Raises:
         ValueError: The centroids are not a finite (K, d) tensor with K >= 2 and rows of one
-            common positive norm, or ``noise`` is negative or not finite.
+            common positive norm, they do not fit ``config``, or ``noise`` is negative or not
+            finite.
     """
 
     centroids: Tensor
 
-    def __init__(self, centroids: Tensor, *, noise: float = 0.04) -> None:
-        super().__init__()
+    def __init__(
+        self, centroids: Tensor, *, noise: float = 0.04, config: NetworkConfig | None = None
+    ) -> None:
         if centroids.ndim != 2 or len(centroids) < 2:
             raise ValueError(
                 f"centroids must have shape (K, d) with K >= 2, got {tuple(centroids.shape)}"
@@ -147,33 +310,18 @@ class CSAE(nn.Module):
             )
         if not (math.isfinite(noise) and noise >= 0):
             raise ValueError(f"noise must be a finite number of at least 0, got {noise!r}")
-        self.num_classes, self.latent_dim = centroids.shape
+        latent_dim = centroids.shape[1]
+        if config is None:
+            config = NetworkConfig(latent_dim=latent_dim)
+        if config.latent_dim != latent_dim:
+            raise ValueError(
+                f"centroids have {latent_dim} dimensions, but config.latent_dim is "
+                f"{config.latent_dim}"
+            )
+        super().__init__(config, noise=noise * norm)
+        self.num_classes = len(centroids)
         self.noise_ratio = noise
         self.register_buffer("centroids", centroids.float())
-        self.encoder = encoder(self.latent_dim)
-        self.noise = GaussianNoise(noise * norm)
-        self.decoder = decoder(self.latent_dim)
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Return codes (N, d) of images (N, 1, 32, 32) in [-1, 1].
-
-        Raises:
-            ValueError: The images have another shape or are not floating-point numbers.
-        """
-        expected = (1, IMAGE_SIZE, IMAGE_SIZE)
-        if images.shape[1:] != expected or not images.is_floating_point():
-            raise ValueError(
-                f"images must be floating-point of shape (N, {', '.join(map(str, expected))}) in "
-                f"[-1, 1], got {images.dtype} of shape {tuple(images.shape)}; csae.data.prepare "
-                "makes them from a data set's images"
-            )
-        latents: Tensor = self.encoder(images)
-        return latents
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return images (N, 1, 32, 32), nominally in [-1, 1], from codes (N, d)."""
-        images: Tensor = self.decoder(latents)
-        return images
 
     def similarities(self, latents: Tensor) -> Tensor:
         """Return the similarity (N, K) of codes (N, d) to the centroids: z . c_k / |c_k|^2.

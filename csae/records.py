@@ -6,6 +6,7 @@ file is written whole or not at all.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,9 +17,10 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from csae.networks import CSAE
+from csae.networks import CSAE, NetworkConfig
 
-_FORMAT = "csae-residual-1"  # names the architecture and the layout of the header
+_FORMAT = "csae-2"  # names the layout of the header
+_FIRST_FORMAT = "csae-residual-1"  # its header names no network: the published pair
 
 
 def save_checkpoint(model: CSAE, path: str | os.PathLike[str], *, dataset: str) -> str:
@@ -36,6 +38,7 @@ def save_checkpoint(model: CSAE, path: str | os.PathLike[str], *, dataset: str) 
         "format": _FORMAT,
         "num_classes": model.num_classes,
         "latent_dim": model.latent_dim,
+        "network": dataclasses.asdict(model.config),
         "noise": model.noise_ratio,
         "dataset": dataset,
     }
@@ -51,7 +54,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]
 
     Returns:
         The model on the CPU, in evaluation mode, and the header of the file: ``format``,
-        ``num_classes``, ``latent_dim``, ``noise`` and ``dataset``.
+        ``num_classes``, ``latent_dim``, ``network``, ``noise`` and ``dataset``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -79,15 +82,17 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]
             "Checkpoints are written by `python -m csae train`"
         )
     header = json.loads(entries["csae"])
-    if header.get("format") != _FORMAT:
+    if header.get("format") == _FIRST_FORMAT:
+        header["network"] = dataclasses.asdict(NetworkConfig(latent_dim=header["latent_dim"]))
+    elif header.get("format") != _FORMAT:
         raise ValueError(
             f"{path} holds architecture {header.get('format')!r}; this version of csae reads "
-            f"{_FORMAT!r}"
+            f"{_FORMAT!r} and {_FIRST_FORMAT!r}"
         )
     centroids = tensors.get("centroids")
     if centroids is None or centroids.shape != (header["num_classes"], header["latent_dim"]):
         raise ValueError(f"{path} is damaged: its centroids do not match its header")
-    model = CSAE(centroids, noise=header["noise"])
+    model = CSAE(centroids, noise=header["noise"], config=NetworkConfig(**header["network"]))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -80,18 +80,22 @@ def train(
     *,
     validate: Callable[[nn.Module], Metrics] | None = None,
     on_epoch: Callable[[Metrics], None] | None = None,
+    on_step: Callable[[float], None] | None = None,
     progress: bool = True,
 ) -> list[Metrics]:
     """Train a model in place with AdamW and a one-cycle learning rate.
 
     Args:
-        model: Takes images (N, 1, 32, 32) in [-1, 1]. It is moved to the chosen device.
+        model: Takes images (N, 1, S, S) in [-1, 1], where S is its attribute ``image_size``. It is
+            moved to the chosen device.
         criterion: Takes the model's output, images and labels; returns scalars, among them
             ``loss``, which is minimised.
         dataset: The training images.
         config: How to train.
         validate: Called with the model after each epoch; its metrics join the epoch's.
         on_epoch: Called with each epoch's metrics as soon as they are known.
+        on_step: Called before each step with the share of all steps that is done, from 0 to below
+            1; for schedules.
         progress: Whether to show a progress bar, on standard error.
 
     Returns:
@@ -139,8 +143,11 @@ def train(
                 device=device,
                 shuffle=True,
                 augmentation=config.augmentation,
+                image_size=model.image_size,  # type: ignore[arg-type]
             )
             for step, (images, labels) in enumerate(drawn, start=1):
+                if on_step is not None:
+                    on_step(((epoch - 1) * steps + step - 1) / (config.epochs * steps))
                 with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
                     output = model(images)
                 terms = criterion(output, images, labels)
@@ -180,8 +187,9 @@ def train(
 
 def summary(metrics: Metrics) -> str:
     """One line on an epoch: losses, then what was measured on the validation images."""
-    losses = ("loss", "classification", "reconstruction")
-    parts = [f"{name} {metrics[name]:.4f}" for name in losses if name in metrics]
+    others = ("epoch", "learning_rate", *TIMINGS)
+    losses = [name for name in metrics if name not in others and "validation_" not in name]
+    parts = [f"{name} {metrics[name]:.4f}" for name in losses]
     if "validation_accuracy" in metrics:
         parts.append(f"validation accuracy {metrics['validation_accuracy']:.2%}")
     if "validation_psnr" in metrics:

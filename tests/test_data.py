@@ -317,3 +317,16 @@ def test_wrong_augmentation_is_refused(arguments):
 def test_repr_says_what_it_is(digits):
     assert isinstance(digits, ImageDataset)
     assert repr(digits).startswith("ImageDataset(mnist-sample train, 320 images, 10 classes")
+
+
+def test_images_are_padded_to_the_size_asked_for_and_cut_back(digits):
+    for size in (28, 32, 48):
+        batch, _ = next(batches(digits, 5, image_size=size))
+        assert batch.shape == (5, 1, size, size)
+        assert torch.equal((to_pixels(batch) * 255).round().byte(), digits.images[:5])
+
+
+@pytest.mark.parametrize("size", [27, 31])
+def test_wrong_image_size_is_refused(digits, size):
+    with pytest.raises(ValueError, match=f"image_size must be even and at least 28.* got {size}"):
+        prepare(digits.images[:1], size)

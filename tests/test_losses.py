@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csae.centroids import simplex
-from csae.losses import CSAELoss
+from csae.losses import CSAELoss, ImageError, JointLoss
 from csae.networks import CSAEOutput
 
 
@@ -41,6 +41,23 @@ def test_terms_are_weighted_and_reported_apart():
     assert terms["reconstruction"] == torch.nn.functional.mse_loss(output.reconstructions, images)
     expected = 2 * terms["classification"] + 3 * terms["reconstruction"]
     assert terms["loss"] == pytest.approx(expected.item())
+
+
+def test_a_term_of_weight_zero_is_reported_but_not_minimised():
+    torch.manual_seed(0)
+    output = CSAEOutput(torch.rand(4, 1, 8, 8), torch.randn(4, 3), torch.randn(4, 5))
+    criterion = CSAELoss(0.0, 3.0, absolute=(0.5, ImageError(torch.nn.L1Loss())))
+    images = torch.rand(4, 1, 8, 8)
+    terms = criterion(output, images, torch.tensor([0, 1, 2, 0]))
+    assert terms["classification"] > 0
+    expected = 3 * terms["reconstruction"] + 0.5 * terms["absolute"]
+    assert terms["loss"] == pytest.approx(expected.item())
+    assert terms["absolute"] == (output.reconstructions - images).abs().mean()
+
+
+def test_a_joint_loss_needs_a_term():
+    with pytest.raises(ValueError, match="nothing to learn"):
+        JointLoss()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from csae.centroids import pedcc, simplex
-from csae.networks import CSAE, PatchUpsample
+from csae.networks import CSAE, Autoencoder, NetworkConfig, PatchUpsample
 
 
 def count(module):
@@ -107,3 +107,62 @@ def test_unprepared_images_are_refused(model, images):
 def test_wrong_arguments_are_named(centroids, noise, message):
     with pytest.raises(ValueError, match=message):
         CSAE(centroids, noise=noise)
+
+
+def test_fully_connected_pair_is_the_published_one():
+    model = Autoencoder(NetworkConfig.fully_connected())
+    sizes = [m.in_features for m in model.modules() if isinstance(m, nn.Linear)]
+    assert sizes == [784, 400, 40, 400]
+    images = torch.randn(3, 1, 28, 28)
+    output = model(images)
+    assert output.reconstructions.shape == images.shape
+    assert output.latents.shape == (3, 40)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        NetworkConfig(latent_dim=2),
+        NetworkConfig(widths=(4, 8), image_size=28),
+        NetworkConfig(widths=(4, 6, 5, 3, 7), image_size=48, channels=3),
+        NetworkConfig("fully_connected", 5, widths=(30, 20), image_size=28, channels=2),
+        NetworkConfig("fully_connected", 5, widths=(30,), image_size=33),
+    ],
+)
+def test_images_come_out_as_they_went_in(config):
+    model = Autoencoder(config, noise=0.1)
+    images = torch.randn(2, config.channels, config.image_size, config.image_size)
+    output = model(images)
+    assert output.reconstructions.shape == images.shape
+    assert output.latents.shape == (2, config.latent_dim)
+
+
+def test_a_csae_is_an_autoencoder_with_centroids(model):
+    torch.manual_seed(0)
+    plain = Autoencoder()
+    torch.manual_seed(0)
+    csae = CSAE(simplex(10, 40, scale=5.0))
+    images = torch.randn(2, 1, 32, 32)
+    assert torch.equal(plain.eval()(images).latents, csae.eval()(images).latents)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "dense"}, "kind must be one of .* got 'dense'"),
+        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, got 0"),
+        ({"channels": True}, "channels must be an integer of at least 1, got True"),
+        ({"widths": (16,)}, "widths must hold at least 2 numbers for a residual network"),
+        ({"widths": (16, 2.5)}, "widths must be an integer of at least 1, got 2.5"),
+        ({"image_size": 28}, "image_size must be a multiple of 8 and at least 16"),
+        ({"image_size": 8}, "image_size must be a multiple of 8 and at least 16"),
+    ],
+)
+def test_wrong_sizes_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        NetworkConfig(**arguments)
+
+
+def test_centroids_and_config_must_agree():
+    with pytest.raises(ValueError, match="centroids have 12 dimensions, but config.latent_dim is"):
+        CSAE(simplex(10, 12), config=NetworkConfig(latent_dim=40))

@@ -8,7 +8,7 @@ import torch
 
 from csae import records
 from csae.centroids import simplex
-from csae.networks import CSAE
+from csae.networks import CSAE, NetworkConfig
 
 
 def test_checkpoint_round_trip(model, tmp_path):
@@ -33,6 +33,15 @@ def test_any_number_of_classes_and_dimensions(tmp_path):
     records.save_checkpoint(CSAE(simplex(3, 5), noise=0.0), path, dataset="mine")
     loaded, _ = records.load_checkpoint(path)
     assert (loaded.num_classes, loaded.latent_dim, loaded.noise.std) == (3, 5, 0.0)
+
+
+def test_other_networks_come_back(tmp_path):
+    path = tmp_path / "dense.safetensors"
+    config = NetworkConfig.fully_connected(latent_dim=12)
+    records.save_checkpoint(CSAE(simplex(10, 12), config=config), path, dataset="mnist")
+    loaded, header = records.load_checkpoint(path)
+    assert loaded.config == config
+    assert header["network"]["image_size"] == 28
 
 
 def test_pickled_file_is_refused(model, tmp_path):

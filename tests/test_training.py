@@ -5,7 +5,8 @@ import torch
 
 from csae.data import Augmentation
 from csae.evaluation import evaluate
-from csae.losses import CSAELoss
+from csae.losses import CSAELoss, ImageError, JointLoss
+from csae.networks import Autoencoder, NetworkConfig
 from csae.training import TIMINGS, TrainingConfig, train
 
 SHORT = TrainingConfig(epochs=2, batch_size=32, device="cpu", augmentation=Augmentation(shift=1))
@@ -54,6 +55,24 @@ def test_model_learns_to_classify_and_to_reconstruct(model, digits):
     assert after["accuracy"] > 0.9 > 0.5 > before["accuracy"]
     assert after["psnr"] > before["psnr"] + 5
     assert history[-1]["loss"] < history[0]["loss"] / 2
+
+
+def test_any_autoencoder_learns_without_labels(digits):
+    torch.manual_seed(0)
+    model = Autoencoder(NetworkConfig("fully_connected", 8, widths=(32,), image_size=28))
+    before = evaluate(model, digits)
+    criterion = JointLoss(reconstruction=(1.0, ImageError()))
+    history = train(model, criterion, digits, dataclasses.replace(SHORT, epochs=8), progress=False)
+    assert history[0].keys() >= {"loss", "reconstruction"}
+    assert evaluate(model, digits)["psnr"] > before["psnr"] + 5
+    assert evaluate(model, digits).keys() == {"psnr"}
+
+
+def test_steps_are_announced_with_the_share_that_is_done(model, digits):
+    shares = []
+    train(model, CSAELoss(), digits, SHORT, on_step=shares.append, progress=False)
+    steps = 2 * (len(digits) // 32)
+    assert shares == pytest.approx([step / steps for step in range(steps)])
 
 
 def test_epochs_are_reported_as_they_finish(model, digits):
