@@ -1,0 +1,207 @@
+"""Sweeps: one network trained again and again, one setting changed at a time.
+
+    python -m experiments.sweeps train noise --seeds 0 1 2     train what has no record yet
+    python -m experiments.sweeps measure noise                 measure the trained weights anew
+    python -m experiments.sweeps list                          what there is
+
+Each run leaves a record in results/sweeps/SWEEP/SETTING-seedN.json, whole or not at all, and its
+weights in runs/sweeps. A run that has its record is not repeated, so a sweep can be stopped at any
+time and started again. Everything is measured on validation images: sweeps are for choices, and
+the test images are for the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import nn
+
+from csae.centroids import simplex
+from csae.data import ImageDataset, load_dataset
+from csae.evaluation import evaluate
+from csae.losses import CSAELoss, ImageError, JointLoss
+from csae.networks import CSAE, Autoencoder, NetworkConfig
+from csae.records import write_json, write_whole
+from csae.runtime import environment, resolve_device, resolve_precision
+from csae.training import TIMINGS, TrainingConfig, train
+
+ROOT = Path(__file__).parents[1]
+RECORDS = ROOT / "results" / "sweeps"
+WEIGHTS = ROOT / "runs" / "sweeps"
+
+Build = Callable[[int], tuple[Autoencoder, nn.Module]]  # a seed -> a model and its loss
+Measure = Callable[[Autoencoder, ImageDataset], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Settings to compare, and how each is trained and measured.
+
+    Attributes:
+        question: What the sweep asks.
+        settings: For each setting, its name and how to build model and loss.
+        measure: Further measures of a trained model on the validation images.
+        dataset: Name of the data set; the full one.
+        epochs: Passes over its training images.
+    """
+
+    question: str
+    settings: Mapping[str, Build]
+    measure: Measure | None = None
+    dataset: str = "fashion-mnist"
+    epochs: int = 2
+
+
+def autoencoder(latent_dim: int = 40) -> Build:
+    """Build autoencoders that learn without labels."""
+    return lambda seed: (
+        Autoencoder(NetworkConfig(latent_dim=latent_dim)),
+        JointLoss(reconstruction=(10.0, ImageError())),
+    )
+
+
+def csae(noise: float = 0.04, *weights: float) -> Build:
+    """Build CSAEs on ten simplex centroids of norm sqrt(40)."""
+    return lambda seed: (
+        CSAE(simplex(10, 40, scale=math.sqrt(40), seed=seed), noise=noise),
+        CSAELoss(*weights),
+    )
+
+
+SWEEPS = {
+    "networks": Sweep(
+        "How much do 2, 10, 40 and 128 latent numbers hold, without labels?",
+        {f"dim-{d}": autoencoder(d) for d in (2, 10, 40, 128)},
+    ),
+    "noise": Sweep(
+        "What does latent noise in training do, as a fraction of the centroids' norm?",
+        {f"noise-{fraction}": csae(fraction) for fraction in (0.0, 0.04, 0.15, 0.5)},
+    ),
+}
+
+
+def train_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> None:
+    """Train one setting with one seed; write its weights and its record."""
+    task = SWEEPS[sweep]
+    started, clock = datetime.now(timezone.utc), time.perf_counter()
+    config = TrainingConfig(epochs=task.epochs, seed=seed)
+    device = resolve_device(config.device)
+    here = environment(device)  # now: the source may change while it trains
+    parts = {s: load_dataset(task.dataset, s, data_root) for s in ("train", "validation")}
+    torch.manual_seed(seed)
+    model, criterion = task.settings[setting](seed)
+    history = train(
+        model,
+        criterion,
+        parts["train"],
+        config,
+        validate=lambda trained: evaluate(trained, parts["validation"]),  # type: ignore[arg-type]
+    )
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    content = safetensors.torch.save(tensors)
+    weights = weights_path(sweep, setting, seed)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(weights, content)
+    record = {
+        "format": 1,
+        "sweep": sweep,
+        "setting": setting,
+        "seed": seed,
+        "config": {
+            "dataset": task.dataset,
+            **dataclasses.asdict(config),
+            "network": dataclasses.asdict(model.config),
+            "precision": resolve_precision(config.precision, device),
+        },
+        "data": {
+            name: {"images": len(part), "sha256": part.fingerprint} for name, part in parts.items()
+        },
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "history": [{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history],
+        "validation": evaluate(model, parts["validation"]),
+        "weights_sha256": hashlib.sha256(content).hexdigest(),
+        "environment": here,
+        "timing": {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": time.perf_counter() - clock,
+        },
+    }
+    path = record_path(sweep, setting, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+
+
+def measure_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> None:
+    """Measure trained weights; write the measures into the record of their run."""
+    task = SWEEPS[sweep]
+    if task.measure is None:
+        raise ValueError(f"sweep {sweep} has no measures beyond those taken after training")
+    path, weights = record_path(sweep, setting, seed), weights_path(sweep, setting, seed)
+    if not path.is_file():
+        return
+    record = json.loads(path.read_text())
+    content = weights.read_bytes()
+    if hashlib.sha256(content).hexdigest() != record["weights_sha256"]:
+        raise ValueError(f"{weights} does not hold the weights of {path}")
+    model, _ = task.settings[setting](seed)
+    model.load_state_dict(safetensors.torch.load(content))
+    validation = load_dataset(task.dataset, "validation", data_root)
+    record["measures"] = task.measure(model.eval(), validation)
+    record["measured_by"] = environment(torch.device("cpu"))["commit"]
+    write_json(path, record)
+
+
+def record_path(sweep: str, setting: str, seed: int) -> Path:
+    """Where the record of a run lies."""
+    return RECORDS / sweep / f"{setting}-seed{seed}.json"
+
+
+def weights_path(sweep: str, setting: str, seed: int) -> Path:
+    """Where the weights of a run lie; they are not part of the repository."""
+    return WEIGHTS / sweep / f"{setting}-seed{seed}.safetensors"
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=("train", "measure", "list"))
+    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"of {', '.join(SWEEPS)}")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N")
+    parser.add_argument("--root", type=Path, metavar="FOLDER", help="where the data sets lie")
+    options = parser.parse_args()
+    if unknown := set(options.sweeps) - set(SWEEPS):
+        parser.error(f"no sweep is named {', '.join(sorted(unknown))}")
+    # Seeds outermost: stopped early, a sweep still has every setting.
+    runs = [
+        (sweep, setting, seed)
+        for seed in options.seeds
+        for sweep in options.sweeps or SWEEPS
+        for setting in SWEEPS[sweep].settings
+    ]
+    for count, run in enumerate(runs, start=1):
+        done = record_path(*run).is_file()
+        name = "{} {} seed {}".format(*run)
+        if options.action == "list":
+            print(f"{name}: {'recorded' if done else 'not run yet'}")
+        elif options.action == "measure":
+            measure_one(*run, options.root)
+        elif not done:
+            print(f"[{count}/{len(runs)}] {name}", flush=True)
+            train_one(*run, options.root)
+
+
+if __name__ == "__main__":
+    main()
