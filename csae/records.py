@@ -19,6 +19,8 @@ import safetensors.torch
 
 from csae.networks import CSAE, NetworkConfig
 
+# In an installed package, and in the repository.
+_SWEEPS = (Path(__file__).parent / "sweeps", Path(__file__).parents[1] / "results" / "sweeps")
 _FORMAT = "csae-2"  # names the layout of the header
 _FIRST_FORMAT = "csae-residual-1"  # its header names no network: the published pair
 
@@ -98,6 +100,31 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]
     except RuntimeError as error:
         raise ValueError(f"{path} holds weights of another architecture: {error}") from error
     return model.eval(), header
+
+
+def load_sweep(name: str) -> list[dict[str, Any]]:
+    """Read the records of a sweep: runs that differ in one setting, over several seeds.
+
+    Sweeps are trained on complete data sets with ``python -m experiments.sweeps`` in the book's
+    repository. Their records travel with the package.
+
+    Args:
+        name: Name of the sweep, such as ``"noise"``.
+
+    Returns:
+        One dictionary a run, by setting and seed: ``setting``, ``seed``, ``config``, ``data``,
+        ``history`` (metrics of each epoch), ``validation`` (metrics of the trained model on the
+        validation images), ``environment``, ``timing``, and ``measures`` where the sweep has any.
+
+    Raises:
+        ValueError: There is no such sweep.
+    """
+    folder = next(folder for folder in _SWEEPS if folder.is_dir())
+    paths = sorted((folder / name).glob("*.json"))
+    if not paths:
+        known = ", ".join(sorted(entry.name for entry in folder.iterdir()))
+        raise ValueError(f"name must be a sweep that has records ({known}), got {name!r}")
+    return [json.loads(path.read_text()) for path in paths]
 
 
 def write_json(path: str | os.PathLike[str], record: dict[str, Any]) -> None:

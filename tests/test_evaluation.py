@@ -4,10 +4,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from csae.centroids import simplex
 from csae.data import prepare, to_pixels
-from csae.evaluation import accuracy_interval, confusion_matrix, evaluate, predict, psnr
+from csae.evaluation import (
+    accuracy_interval,
+    confusion_matrix,
+    evaluate,
+    mean_interval,
+    predict,
+    psnr,
+)
 from csae.networks import CSAE
 
 
@@ -63,3 +71,15 @@ def test_interval_bounds_solve_the_score_equation(counts):
 def test_impossible_accuracies_are_refused(arguments):
     with pytest.raises(ValueError, match="must be"):
         accuracy_interval(*arguments)
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=6, unique=True))
+def test_interval_over_seeds_is_that_of_scipy(values):
+    mean, low, high = mean_interval(values)
+    expected = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
+    assert (low, high) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_one_seed_has_no_interval():
+    with pytest.raises(ValueError, match="values must hold at least 2 numbers, got 1"):
+        mean_interval([0.9])

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 import csae
+from csae.records import load_sweep
+from experiments.sweeps import SWEEPS as SETTINGS
 
 ROOT = Path(__file__).parents[1] / "results"
-RESULTS = sorted(folder for folder in ROOT.iterdir() if folder.name != "benchmarks")
+RESULTS = sorted(path.parent for path in ROOT.glob("*/record.json"))
+SWEEPS = sorted({path.parent.name for path in ROOT.glob("sweeps/*/*.json")})
 
 
 @pytest.fixture(params=RESULTS, ids=lambda folder: folder.name)
@@ -27,6 +30,31 @@ def test_record_is_complete(folder):
     assert "dirty" not in record["environment"]["commit"]
     assert {len(part["sha256"]) for part in record["data"].values()} == {64}
     assert 0 < record["test"]["accuracy"] < 1 < record["test"]["psnr"]
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_sweep_is_complete(sweep):
+    """Every setting with the same seeds, data, budget and sizes but for the setting itself."""
+    runs = load_sweep(sweep)
+    task = SETTINGS[sweep]
+    for run in runs:
+        assert run["environment"]["commit"] is not None
+        assert "dirty" not in run["environment"]["commit"]
+        assert len(run["history"]) == run["config"]["epochs"] == task.epochs
+        assert run["sweep"] == sweep
+        assert run["validation"]["psnr"] > 0
+    seeds = {setting: set() for setting in task.settings}
+    for run in runs:
+        seeds[run["setting"]].add(run["seed"])
+    assert len(set(map(frozenset, seeds.values()))) == 1, seeds
+    assert len(next(iter(seeds.values()))) >= 2
+    assert len({run["data"]["train"]["sha256"] for run in runs}) == 1
+    assert len({run["config"]["batch_size"] for run in runs}) == 1
+
+
+def test_unknown_sweep_is_refused():
+    with pytest.raises(ValueError, match="name must be a sweep that has records .* got 'nonsense'"):
+        load_sweep("nonsense")
 
 
 def test_benchmark_of_centroids_is_complete():
