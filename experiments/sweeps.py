@@ -80,8 +80,10 @@ def csae(noise: float = 0.04, space: str | None = None) -> Build:
 
     def build(seed: int) -> tuple[Autoencoder, nn.Module]:
         centroids = simplex(10, 40, scale=RADIUS, seed=seed)
-        terms = {"centroid": (1.0, CentroidDistance(centroids, space))} if space else {}
-        return CSAE(centroids, noise=noise), CSAELoss(**terms)
+        model = CSAE(centroids, noise=noise)
+        if space is None:
+            return model, CSAELoss()
+        return model, CSAELoss(centroid=(1.0, CentroidDistance(centroids, space)))
 
     return build
 
