@@ -166,7 +166,10 @@ class WaveletLoss(nn.Module):
     ``"periodization"``, sides divisible by 2^levels, weight 1 on all bands and norm ``"l2"``, the
     loss *is* the mean squared error (Parseval). Whatever it does beyond that, its weights do.
 
-    Equations: wavelet-loss, loss-is-mse.
+    Of all images that one code could stand for, the best under squares is their mean, whatever the
+    weights: they act through the code, not on its best image.
+
+    Equations: wavelet-loss, loss-is-mse, same-best-image.
 
     Args:
         wavelet: One of ``WAVELETS``.

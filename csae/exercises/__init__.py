@@ -12,12 +12,16 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.wavelets import check_edge_loss, check_undo_haar, check_white_error
 
 __all__ = [
     "Verdict",
     "check_centred_corners",
+    "check_edge_loss",
     "check_fewest_dimensions",
     "check_orthogonal_simplices",
     "check_simplex_angle",
     "check_tangential_force",
+    "check_undo_haar",
+    "check_white_error",
 ]
