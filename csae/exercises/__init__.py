@@ -12,12 +12,22 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.losses import (
+    check_class_part,
+    check_nearest_by_product,
+    check_scale_for,
+    check_variability,
+)
 
 __all__ = [
     "Verdict",
     "check_centred_corners",
+    "check_class_part",
     "check_fewest_dimensions",
+    "check_nearest_by_product",
     "check_orthogonal_simplices",
+    "check_scale_for",
     "check_simplex_angle",
     "check_tangential_force",
+    "check_variability",
 ]
