@@ -109,6 +109,7 @@ def test_layers_depend_one_way():
     above = {
         "centroids": set(),
         "noise": set(),
+        "wavelets": set(),
         "generation": set(),
         "figures": set(),
         "runtime": set(),
