@@ -78,7 +78,7 @@ def check_nearest_by_product(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     products, squares = codes @ centroids.T, centroids.square().sum(dim=1)
     right = torch.cdist(codes, centroids).argmin(dim=1)
     for mistake, hint in (
-        (products.argmax(dim=1), "This is the largest inner product: long centroids win too often."),
+        (products.argmax(dim=1), "The largest inner product: long centroids win too often."),
         ((products / squares.sqrt()).argmax(dim=1), "This is the largest cosine: it does not see "
             "how far out a centroid is."),
         ((products / squares).argmax(dim=1), "This is the largest similarity z . c / |c|^2: right "
