@@ -1,5 +1,9 @@
 """Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
 
-from tests.mistakes import centroids, wavelets
+from tests.mistakes import centroids, losses, wavelets
 
-MISTAKES = [*centroids.MISTAKES, *wavelets.MISTAKES]
+MISTAKES = [
+    *centroids.MISTAKES,
+    *losses.MISTAKES,
+    *wavelets.MISTAKES,
+]
