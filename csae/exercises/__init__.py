@@ -12,12 +12,22 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.noise import (
+    check_best_factor,
+    check_noise_budget,
+    check_probe,
+    check_warm_up,
+)
 
 __all__ = [
     "Verdict",
+    "check_best_factor",
     "check_centred_corners",
     "check_fewest_dimensions",
+    "check_noise_budget",
     "check_orthogonal_simplices",
+    "check_probe",
     "check_simplex_angle",
     "check_tangential_force",
+    "check_warm_up",
 ]
