@@ -45,7 +45,9 @@ book: $(READY) $(MATHJAX) _build/.fresh
 	CSAE_SITE=_build/html $(BIN)/python -m pytest tests/test_site.py
 
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.centroids
+	$(BIN)/python -m benchmarks.wavelets
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

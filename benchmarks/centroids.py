@@ -7,14 +7,13 @@ Prints a table and writes it, with versions and hardware, to results/benchmarks/
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks.timing import seconds
 from csae.centroids import charge_model, random_directions, separation, simplex, spherical_code
 from csae.records import write_json
 from csae.runtime import environment
@@ -42,18 +41,6 @@ def charge_model_by_loops(
             faster[i] = velocities[i] + step * tangential
         charges, velocities = moved, faster
     return charges
-
-
-def seconds(call: Callable[[], object], runs: int) -> float:
-    """Median wall time of a call over some runs, after one run to warm up if there are several."""
-    if runs > 1:
-        call()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 def main() -> None:

@@ -5,14 +5,32 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from scipy import special
 from torch import Tensor
 
 from csae.data import ImageDataset, batches, to_pixels
-from csae.networks import CSAE, Autoencoder
+from csae.losses import nearest_centroid
+from csae.networks import Autoencoder
+
+_SILHOUETTE_ROWS = 1000  # codes whose distances to all others are held at once
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A model that scores classes: a CSAE, or one of the baselines with a trained head.
+
+    Attributes:
+        num_classes: Number of classes K.
+    """
+
+    num_classes: int
+
+    def similarities(self, latents: Tensor) -> Tensor:
+        """Return scores (N, K) of codes (N, d); the largest names the class."""
+        ...
 
 
 class Reconstructions(NamedTuple):
@@ -28,7 +46,7 @@ class Reconstructions(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a CSAE makes of a data set of N images.
+    """What a CSAE, or another classifying autoencoder, makes of a data set of N images.
 
     Attributes:
         labels: (N,) int64, the predicted classes.
@@ -69,19 +87,28 @@ def reconstruct(
 
 
 @torch.no_grad()
-def predict(model: CSAE, dataset: ImageDataset, *, batch_size: int = 500) -> Predictions:
+def predict(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500) -> Predictions:
     """Encode, classify and reconstruct every image, in order, in evaluation mode.
 
     Args:
-        model: Any mode; it is left in the mode it came in.
+        model: A `Classifier`, in any mode; it is left in the mode it came in.
         dataset: N images.
         batch_size: Images a batch, at least 1; it changes speed and memory, not results.
 
     Returns:
         Predictions on the CPU.
+
+    Raises:
+        ValueError: The model names no classes.
     """
+    if not isinstance(model, Classifier):
+        raise ValueError(
+            f"model must have similarities to classes, as a CSAE has, got {type(model).__name__}; "
+            "reconstruct takes a plain autoencoder"
+        )
     reconstructions, latents = reconstruct(model, dataset, batch_size=batch_size)
-    labels = model.similarities(latents.to(model.centroids.device)).argmax(dim=1).cpu()
+    device = next(model.parameters()).device
+    labels = model.similarities(latents.to(device)).argmax(dim=1).cpu()
     return Predictions(labels, reconstructions, latents)
 
 
@@ -90,17 +117,17 @@ def evaluate(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
 
     Args:
         model: Any mode; it is left in the mode it came in.
-        dataset: Images and labels; for a CSAE with as many classes as the model has.
+        dataset: Images and labels; for a `Classifier` with as many classes as the model has.
 
     Returns:
-        ``accuracy``, the fraction classified correctly in 0..1 (of a CSAE; a plain autoencoder
-        names no classes), and ``psnr`` in dB (see `psnr`).
+        ``accuracy``, the fraction classified correctly in 0..1 (of a `Classifier`; a plain
+        autoencoder names no classes), and ``psnr`` in dB (see `psnr`).
 
     Raises:
         ValueError: The data set and the model differ in their number of classes.
     """
     originals = dataset.images / 255
-    if not isinstance(model, CSAE):
+    if not isinstance(model, Classifier):
         return {"psnr": psnr(originals, reconstruct(model, dataset).reconstructions)}
     if dataset.num_classes != model.num_classes:
         raise ValueError(
@@ -193,3 +220,189 @@ def confusion_matrix(labels: Tensor, predicted: Tensor, num_classes: int) -> Ten
     """
     pairs = labels * num_classes + predicted
     return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
+
+
+class ClassDistances(NamedTuple):
+    """How far apart classes are, and how wide.
+
+    Attributes:
+        between: Mean distance between two class means, over all pairs of classes.
+        within: Mean distance of a code from the mean of its class; each class counts equally.
+        ratio: ``between / within``; infinite when all codes lie on their means.
+    """
+
+    between: float
+    within: float
+    ratio: float
+
+
+def class_distances(latents: Tensor, labels: Tensor) -> ClassDistances:
+    """Measure the distances between and within classes.
+
+    Pass `csae.centroids.class_component` of the codes to measure inside the class subspace only.
+
+    Equations: class-distances.
+
+    Args:
+        latents: (N, d) finite codes.
+        labels: (N,) int64 classes in 0..K-1, each of at least one code; K is at least 2.
+
+    Returns:
+        Euclidean distances, and their ratio.
+
+    Raises:
+        ValueError: The arguments do not fit together, or a class has no code.
+    """
+    latents, counts, means = _classes(latents, labels)
+    between = torch.nn.functional.pdist(means).mean().item()
+    spread = (latents - means[labels]).norm(dim=1)
+    within = (_sums(spread.unsqueeze(1), labels, len(counts))[:, 0] / counts).mean().item()
+    return ClassDistances(between, within, between / within if within else math.inf)
+
+
+class NeuralCollapse(NamedTuple):
+    """The four quantities that vanish in neural collapse (Papyan, Han and Donoho 2020).
+
+    Attributes:
+        variability: NC1, tr(S_W S_B^+) / K: the spread within classes, measured by the spread of
+            the class means.
+        equinorm: NC2, coefficient of variation of the distances of class means from their mean.
+        equiangularity: NC2, mean absolute difference of the class means' pairwise cosines, seen
+            from their mean, from the simplex's -1/(K - 1).
+        self_duality: NC3, squared Frobenius norm of the difference between centred class means and
+            the classifier's weights, each divided by its Frobenius norm; between 0 and 4.
+        disagreement: NC4, share of the codes, in 0..1, where the classifier and the nearest class
+            mean name different classes.
+    """
+
+    variability: float
+    equinorm: float
+    equiangularity: float
+    self_duality: float
+    disagreement: float
+
+
+def neural_collapse(
+    latents: Tensor, labels: Tensor, weights: Tensor, bias: Tensor | None = None
+) -> NeuralCollapse:
+    """Measure how far codes and a linear classifier are from neural collapse.
+
+    The original work measures the first three on training codes, and the fourth on test codes with
+    the class means of training codes; here all come from the codes given. Each class counts
+    equally: S_W is the mean of the classes' covariances, and class means are centred by their own
+    mean. For balanced classes both are the usual ones.
+
+    Pass `csae.centroids.class_component` of the codes to measure inside the class subspace only.
+
+    Equations: variability-collapse, equinorm-equiangular, self-duality, nearest-mean.
+
+    Args:
+        latents: (N, d) finite codes.
+        labels: (N,) int64 classes in 0..K-1, each of at least one code; K is at least 2.
+        weights: (K, d) of the classifier ``argmax(latents @ weights.T + bias)``; for a CSAE its
+            centroids.
+        bias: (K,), none by default.
+
+    Returns:
+        The four quantities (the second in two parts), each 0 in full collapse.
+
+    Raises:
+        ValueError: The arguments do not fit together, a class has no code, a class mean lies on
+            the mean of all, or the weights are all zero.
+    """
+    latents, counts, means = _classes(latents, labels)
+    classes, dim = means.shape
+    if weights.shape != (classes, dim):
+        raise ValueError(
+            f"weights must have shape ({classes}, {dim}), one row for each class of the labels, "
+            f"got {tuple(weights.shape)}"
+        )
+    weights = weights.detach().cpu().double()
+    scores = latents @ weights.T
+    if bias is not None:
+        scores += bias.detach().cpu().double()
+
+    centred = means - means.mean(dim=0)
+    norms = centred.norm(dim=1)
+    if not (norms.min() > 0 and weights.any()):
+        raise ValueError("a class mean lies on the mean of all, or weights are all zero")
+    errors = (latents - means[labels]) / counts[labels].sqrt().unsqueeze(1)
+    within = errors.T @ errors / classes  # S_W (d, d)
+    between = centred.T @ centred / classes  # S_B (d, d), of rank K - 1 at most
+    # Rounding fills the null space of S_B with eigenvalues near 1e-16; a pseudo-inverse that
+    # inverted them would measure nothing else.
+    inverse = torch.linalg.pinv(between, rtol=1e-10, hermitian=True)
+    cosines = (centred @ centred.T) / (norms[:, None] * norms)
+    pairs = torch.triu_indices(classes, classes, offset=1)
+    return NeuralCollapse(
+        variability=(within * inverse).sum().item() / classes,  # both symmetric: a trace
+        equinorm=(norms.std(correction=0) / norms.mean()).item(),
+        equiangularity=(cosines[pairs[0], pairs[1]] + 1 / (classes - 1)).abs().mean().item(),
+        self_duality=(centred / centred.norm() - weights / weights.norm()).square().sum().item(),
+        disagreement=(scores.argmax(dim=1) != nearest_centroid(latents, means))
+        .double()
+        .mean()
+        .item(),
+    )
+
+
+def silhouette(latents: Tensor, labels: Tensor) -> float:
+    """Mean silhouette of codes with their classes as clusters (Rousseeuw 1987).
+
+    A code's silhouette is (b - a) / max(a, b), where a is its mean distance to the other codes of
+    its class, and b the smallest, over the other classes, of its mean distance to their codes. It
+    is 0 for the only code of a class. Time grows with N squared.
+
+    Equations: silhouette.
+
+    Args:
+        latents: (N, d) finite codes.
+        labels: (N,) int64 classes in 0..K-1, each of at least one code; K is at least 2.
+
+    Returns:
+        The mean over all codes, between -1 and 1; near 1 when classes are compact and far apart.
+
+    Raises:
+        ValueError: The arguments do not fit together, or a class has no code.
+    """
+    latents, counts, _ = _classes(latents, labels)
+    member = torch.nn.functional.one_hot(labels.cpu(), len(counts)).double()  # (N, K)
+    total = 0.0
+    for rows in torch.arange(len(latents)).split(_SILHOUETTE_ROWS):  # type: ignore[no-untyped-call]
+        codes, own = latents[rows], member[rows]
+        # The fast way through a matrix product would leave codes at a distance from themselves.
+        distances = torch.cdist(codes, latents, compute_mode="donot_use_mm_for_euclid_dist")
+        sums = distances @ member  # (rows, K)
+        others = (counts * own).sum(dim=1) - 1  # codes of the same class besides this one
+        inside = (sums * own).sum(dim=1) / others.clamp(min=1)
+        outside = (sums / counts).masked_fill(own.bool(), math.inf).amin(dim=1)
+        scale = torch.maximum(inside, outside)
+        alone = (others == 0) | (scale == 0)
+        total += ((outside - inside) / scale).masked_fill(alone, 0).sum().item()
+    return total / len(latents)
+
+
+def _classes(latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Check codes and labels; return codes (N, d), counts (K,) and means (K, d) in float64."""
+    if latents.ndim != 2 or labels.shape != latents.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(
+            "latents must have shape (N, d) and labels be int64 of shape (N,), got "
+            f"{tuple(latents.shape)} and {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    latents = latents.detach().cpu().double()
+    if not latents.isfinite().all():
+        raise ValueError("latents must be finite, got some that are not")
+    if len(labels) == 0 or labels.min() < 0:
+        raise ValueError("labels must be classes from 0 on, got a negative one or none at all")
+    counts = torch.bincount(labels.cpu()).double()
+    if len(counts) < 2 or not counts.all():
+        raise ValueError(
+            f"labels must name at least two classes, each at least once, got {counts.tolist()} of "
+            "each"
+        )
+    return latents, counts, _sums(latents, labels, len(counts)) / counts.unsqueeze(1)
+
+
+def _sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Sum rows (N, d) by class: (K, d)."""
+    return values.new_zeros(num_classes, values.shape[1]).index_add_(0, labels.cpu(), values)

@@ -8,10 +8,32 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csae.centroids import class_subspace
 from csae.networks import CSAEOutput
+
+SPACES = ("all", "class")
+
+
+def nearest_centroid(latents: Tensor, centroids: Tensor) -> Tensor:
+    """Classify codes by their nearest centroid.
+
+    Where all centroids have the same norm it is also the most similar one, which
+    `csae.networks.CSAE.similarities` finds with one matrix product.
+
+    Equations: nearest-centroid.
+
+    Args:
+        latents: (N, d) codes.
+        centroids: (K, d) one point a class; norms may differ.
+
+    Returns:
+        (N,) int64 labels in 0..K-1; the first of several that are equally near.
+    """
+    return torch.cdist(latents, centroids).argmin(dim=1)
 
 
 class CentroidCrossEntropy(nn.Module):
@@ -19,7 +41,10 @@ class CentroidCrossEntropy(nn.Module):
 
     Plain cross-entropy has no minimum: it pushes codes ever further out, past their centroids.
     With smoothed labels it has one, and the similarities are scaled so that this minimum lies
-    exactly on the centroids of a simplex.
+    exactly on the centroids of a simplex. Its gradient with respect to a code is a sum of
+    centroids, so it never moves a code out of the class subspace or within its complement.
+
+    Equations: centroid-cross-entropy, cross-entropy-gradient.
 
     Args:
         smoothing: Share of each label that is spread evenly over all classes, between 0 and 1,
@@ -41,6 +66,8 @@ class CentroidCrossEntropy(nn.Module):
         Smoothed labels ask for probabilities p = 1 - s + s/K of the true class and q = s/K of each
         other one, so for logits that differ by log(p/q). On a centroid of a simplex the
         similarities differ by 1 + 1/(K - 1) = K/(K - 1).
+
+        Equations: similarity-scale.
         """
         other = self.smoothing / num_classes
         return math.log((1 - self.smoothing + other) / other) * (num_classes - 1) / num_classes
@@ -50,6 +77,54 @@ class CentroidCrossEntropy(nn.Module):
         # float(): under bfloat16 autocast the outputs carry 8 significant bits, too few for a mean.
         logits = self.scale(output.similarities.shape[1]) * output.similarities.float()
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
+
+
+class CentroidDistance(nn.Module):
+    """Mean squared error between codes and the centroids of their labels.
+
+    Over all dimensions this is the classification term of the authors' published code. Inside the
+    class subspace it compares only the component of a code that similarities depend on, and leaves
+    the other d - r dimensions free (r = K - 1 for a simplex). In both cases the squared distance is
+    divided by d and averaged over the batch, so that the two differ by exactly the squared norm of
+    the other component, divided by d.
+
+    Codes are compared as the encoder made them, before noise.
+
+    Equations: centroid-distance-terms.
+
+    Args:
+        centroids: (K, d) class centroids, of any arrangement.
+        space: ``"all"`` or ``"class"``.
+
+    Raises:
+        ValueError: ``space`` is unknown, or ``centroids`` are no points that span a space (see
+            `csae.centroids.class_subspace`).
+    """
+
+    centroids: Tensor
+    basis: Tensor | None
+
+    def __init__(self, centroids: Tensor, space: str = "all") -> None:
+        super().__init__()
+        if space not in SPACES:
+            raise ValueError(f"space must be one of {SPACES}, got {space!r}")
+        self.space = space
+        basis = class_subspace(centroids).float()  # (d, r)
+        self.register_buffer("basis", basis if space == "class" else None)
+        self.register_buffer("centroids", centroids.detach().float().clone())
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean over a batch of ``output.latents`` (N, d), for labels (N,) int64."""
+        latents = output.latents.float()
+        error = latents - self.centroids.to(latents.device)[labels]
+        if self.basis is not None:
+            error = error @ self.basis.to(latents.device)  # (N, r)
+        distance: Tensor = error.square().sum(dim=1).mean() / latents.shape[1]
+        return distance
+
+    def extra_repr(self) -> str:
+        """Return what ``print(module)`` shows between the brackets."""
+        return f"space={self.space!r}"
 
 
 class ImageError(nn.Module):
@@ -72,6 +147,8 @@ class ImageError(nn.Module):
 
 class JointLoss(nn.Module):
     """Weighted sum of named terms.
+
+    Equations: joint-loss.
 
     Args:
         **terms: For each name, a weight (zero or more) and a term: a module that takes the model's

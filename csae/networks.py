@@ -2,6 +2,7 @@
 
 Taught in the chapter on autoencoder design. Default sizes follow the description of the authors'
 published network: 282,185 parameters at 40 latent dimensions, 32x32 grey images in and out.
+`layer_table` takes a network apart; `pca_autoencoder` is the best linear one, in closed form.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from csae.noise import GaussianNoise
 
@@ -31,7 +33,7 @@ class NetworkConfig:
         latent_dim: Numbers in a code, at least 1.
         widths: Residual: channels after the first convolution, then after each block that halves
             height and width; two numbers or more. Fully connected: units of each hidden layer,
-            first encoder layer first; one number or more.
+            first encoder layer first; none makes a linear autoencoder.
         image_size: Height and width of the images in pixels. Residual: a multiple of
             ``2**(len(widths) - 1)`` and at least twice that. The data sets' images have 28 pixels;
             a larger size pads them with black.
@@ -53,18 +55,19 @@ class NetworkConfig:
         for name in ("latent_dim", "image_size", "channels"):
             _check_count(name, getattr(self, name))
         object.__setattr__(self, "widths", tuple(self.widths))
-        least = 2 if self.kind == "residual" else 1
-        if len(self.widths) < least:
-            raise ValueError(
-                f"widths must hold at least {least} numbers for a {self.kind} network, "
-                f"got {self.widths!r}"
-            )
         for width in self.widths:
             _check_count("widths", width)
+        if self.kind == "residual":
+            self._check_blocks()
+
+    def _check_blocks(self) -> None:
+        """Refuse widths and image sizes that the residual blocks cannot halve."""
+        if len(self.widths) < 2:
+            raise ValueError(
+                f"widths must hold at least 2 numbers for a residual network, got {self.widths!r}"
+            )
         multiple = 2 ** (len(self.widths) - 1)
-        if self.kind == "residual" and (
-            self.image_size % multiple or self.image_size < 2 * multiple
-        ):
+        if self.image_size % multiple or self.image_size < 2 * multiple:
             raise ValueError(
                 f"image_size must be a multiple of {multiple} and at least {2 * multiple}, for "
                 f"{len(self.widths) - 1} blocks that halve it, got {self.image_size}"
@@ -85,6 +88,8 @@ class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a 1x1 shortcut; halves height and width.
 
     (N, in, H, W) -> (N, out, ceil(H/2), ceil(W/2))
+
+    Equations: residual-block.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -107,6 +112,8 @@ def encoder(config: NetworkConfig) -> nn.Sequential:
     """Build the encoder, (N, channels, image_size, image_size) -> (N, latent_dim).
 
     Shapes in the comments are those of the published network.
+
+    Equations: convolution-size.
     """
     if config.kind == "fully_connected":
         pixels = config.channels * config.image_size**2
@@ -141,6 +148,8 @@ class PatchUpsample(nn.ConvTranspose2d):
     result as `torch.nn.ConvTranspose2d`, in less time on a CPU.
 
     (N, in, H, W) -> (N, out, 2H, 2W)
+
+    Equations: patch-upsample.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -256,6 +265,152 @@ class Autoencoder(nn.Module):
         """Encode and reconstruct; the code is noisy in training mode."""
         latents = self.encode(images)
         return AutoencoderOutput(self.decode(self.noise(latents)), latents)
+
+
+@torch.no_grad()
+def pca_autoencoder(images: Tensor, latent_dim: int) -> Autoencoder:
+    """Return the linear autoencoder with the least squared error on some images.
+
+    No linear encoder and decoder reconstruct these images better (Eckart and Young 1936). Its code
+    holds the coordinates along the principal components, the one of largest variance first.
+
+    Args:
+        images: (N, C, S, S) floating-point, as `csae.data.prepare` returns them.
+        latent_dim: Numbers in a code, from 1 to the C * S * S of an image.
+
+    Returns:
+        A fully connected network without hidden layers, in evaluation mode. The columns of its
+        decoder's weight are orthonormal; in each, the entry of largest size is positive.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Equations: principal-code, discarded-variance.
+    """
+    if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
+        raise ValueError(f"images must have shape (N, C, S, S), got {tuple(images.shape)}")
+    if not images.is_floating_point():
+        raise ValueError(f"images must be floating-point, got {images.dtype}")
+    if not images.isfinite().all():
+        raise ValueError("images must be finite")
+    channels, size = images.shape[1:3]
+    config = NetworkConfig("fully_connected", latent_dim, (), size, channels)
+    pixels = images.flatten(1).double()  # (N, P)
+    if latent_dim > pixels.shape[1]:
+        raise ValueError(
+            f"latent_dim must be at most the {pixels.shape[1]} numbers of an image, "
+            f"got {latent_dim}"
+        )
+    mean = pixels.mean(dim=0)
+    centred = pixels - mean
+    _, vectors = torch.linalg.eigh(centred.T @ centred / len(pixels))  # smallest variance first
+    components = vectors.flip(1)[:, :latent_dim]  # (P, d)
+    largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
+    components = components * largest.sign()
+    model = Autoencoder(config)
+    model.load_state_dict(
+        {
+            "encoder.1.weight": components.T,
+            "encoder.1.bias": -components.T @ mean,
+            "decoder.0.weight": components,
+            "decoder.0.bias": mean,
+        }
+    )
+    return model.eval()
+
+
+class Layer(NamedTuple):
+    """One line of a `LayerTable`.
+
+    Attributes:
+        part: ``"encoder"`` or ``"decoder"``.
+        name: Class of the layer; a residual block counts as one layer.
+        shape: Shape of its output for one image, without the batch dimension.
+        parameters: Numbers that training changes.
+        multiply_adds: Multiplications, each with its addition, for one image. Convolutions and
+            linear layers only: normalisation, activations and biases cost little beside them.
+    """
+
+    part: str
+    name: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """The layers of an autoencoder and what they cost; prints as a table of 68 columns.
+
+    Attributes:
+        layers: Encoder first, in the order in which an image passes them.
+    """
+
+    layers: tuple[Layer, ...]
+
+    def of(self, part: str) -> LayerTable:
+        """Return the table of one part, ``"encoder"`` or ``"decoder"``."""
+        return LayerTable(tuple(layer for layer in self.layers if layer.part == part))
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of all layers for one image."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    def __str__(self) -> str:
+        lines = [_line("", "layer", "output", "parameters", "multiply-adds")]
+        for part in ("encoder", "decoder"):
+            of_part = self.of(part)
+            for layer in of_part.layers:
+                shape = " x ".join(map(str, layer.shape))
+                numbers = (f"{n:,}" if n else "-" for n in (layer.parameters, layer.multiply_adds))
+                lines.append(_line(part, layer.name, shape, *numbers))
+            lines += [_sum(part, of_part), ""]
+        return "\n".join([*lines, _sum("both", self)])
+
+
+def _line(*cells: str) -> str:
+    return "{:8} {:14} {:>14}  {:>12} {:>15}".format(*cells).rstrip()
+
+
+def _sum(name: str, table: LayerTable) -> str:
+    return _line(name, "sum", "", f"{table.parameters:,}", f"{table.multiply_adds:,}")
+
+
+@torch.no_grad()
+def layer_table(model: Autoencoder) -> LayerTable:
+    """Pass one black image through a model and note what each layer makes of it, and its cost.
+
+    PyTorch's own counter counts the operations that really run, two for each multiply-add.
+
+    Args:
+        model: Any mode; it is left in the mode it came in.
+
+    Equations: convolution-cost.
+    """
+    some = next(model.parameters())
+    size = model.image_size
+    features = some.new_zeros(1, model.config.channels, size, size)
+    was_training = model.training
+    model.eval()
+    layers = []
+    try:
+        for part in ("encoder", "decoder"):
+            for layer in getattr(model, part):
+                with FlopCounterMode(display=False) as counter:
+                    features = layer(features)
+                parameters = sum(p.numel() for p in layer.parameters() if p.requires_grad)
+                shape = tuple(features.shape[1:])
+                cost = counter.get_total_flops() // 2
+                layers.append(Layer(part, type(layer).__name__, shape, parameters, cost))
+    finally:
+        model.train(was_training)
+    return LayerTable(tuple(layers))
 
 
 class CSAEOutput(NamedTuple):

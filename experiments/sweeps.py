@@ -27,10 +27,11 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from csae.centroids import simplex
+from csae.baselines import SupervisedAutoencoder
+from csae.centroids import class_component, simplex
 from csae.data import ImageDataset, load_dataset
-from csae.evaluation import evaluate
-from csae.losses import CSAELoss, ImageError, JointLoss
+from csae.evaluation import class_distances, evaluate, neural_collapse, reconstruct, silhouette
+from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
 from csae.networks import CSAE, Autoencoder, NetworkConfig
 from csae.records import write_json, write_whole
 from csae.runtime import environment, resolve_device, resolve_precision
@@ -63,26 +64,64 @@ class Sweep:
     epochs: int = 2
 
 
-def autoencoder(latent_dim: int = 40) -> Build:
+RADIUS = math.sqrt(40)  # norm of the centroids
+
+
+def autoencoder(latent_dim: int = 40, noise: float = 0.0) -> Build:
     """Build autoencoders that learn without labels."""
     return lambda seed: (
-        Autoencoder(NetworkConfig(latent_dim=latent_dim)),
+        Autoencoder(NetworkConfig(latent_dim=latent_dim), noise=noise * RADIUS),
         JointLoss(reconstruction=(10.0, ImageError())),
     )
 
 
-def csae(noise: float = 0.04, *weights: float) -> Build:
-    """Build CSAEs on ten simplex centroids of norm sqrt(40)."""
-    return lambda seed: (
-        CSAE(simplex(10, 40, scale=math.sqrt(40), seed=seed), noise=noise),
-        CSAELoss(*weights),
-    )
+def csae(noise: float = 0.04, space: str | None = None) -> Build:
+    """Build CSAEs on ten simplex centroids, perhaps with a term for the distance to them."""
+
+    def build(seed: int) -> tuple[Autoencoder, nn.Module]:
+        centroids = simplex(10, 40, scale=RADIUS, seed=seed)
+        model = CSAE(centroids, noise=noise)
+        if space is None:
+            return model, CSAELoss()
+        return model, CSAELoss(centroid=(1.0, CentroidDistance(centroids, space)))
+
+    return build
+
+
+def linear_head(seed: int) -> tuple[Autoencoder, nn.Module]:
+    """Build a supervised autoencoder whose class weights are learned."""
+    return SupervisedAutoencoder(10, noise=0.04 * RADIUS), CSAELoss()
+
+
+def measure_classes(model: Autoencoder, validation: ImageDataset) -> dict[str, float]:
+    """Measure how compact and how far apart the classes are, and the centroids' part in it."""
+    latents, labels = reconstruct(model, validation).latents, validation.labels
+    measures = {"silhouette": silhouette(latents, labels)}
+    measures |= class_distances(latents, labels)._asdict()
+    if isinstance(model, CSAE):
+        inside = class_component(latents, model.centroids)
+        in_class = class_distances(inside, labels)._asdict()
+        in_class |= neural_collapse(inside, labels, model.centroids)._asdict()
+        in_class["silhouette"] = silhouette(inside, labels)
+        measures |= {f"class_subspace_{name}": value for name, value in in_class.items()}
+    return measures
 
 
 SWEEPS = {
     "networks": Sweep(
         "How much do 2, 10, 40 and 128 latent numbers hold, without labels?",
         {f"dim-{d}": autoencoder(d) for d in (2, 10, 40, 128)},
+    ),
+    "losses": Sweep(
+        "What do supervision and each form of it cost in fidelity, and what do they bring?",
+        {
+            "unsupervised": autoencoder(noise=0.04),
+            "cross-entropy": csae(),
+            "class-subspace": csae(space="class"),
+            "all-dimensions": csae(space="all"),
+            "linear-head": linear_head,
+        },
+        measure_classes,
     ),
     "noise": Sweep(
         "What does latent noise in training do, as a fraction of the centroids' norm?",

@@ -21,6 +21,8 @@ from benchmarks.centroids import charge_model_by_loops
 from csae.centroids import (
     bound,
     charge_model,
+    class_component,
+    class_subspace,
     orthoplex,
     pedcc,
     polygon,
@@ -529,3 +531,61 @@ def test_searches_restore_the_threads_even_in_parallel():
         codes = list(pool.map(lambda seed: spherical_code(20, 5, seed=seed, starts=3), [1, 1, 2]))
     assert torch.equal(codes[0], codes[1])
     assert (torch.get_num_threads(), blas_threads()) == before
+
+
+@given(simplex_shapes, scales)
+@settings(deadline=None)
+def test_the_class_subspace_of_a_simplex_has_one_dimension_less_than_classes(shape, scale):
+    k, d = shape
+    centroids = simplex(k, d, scale=scale)
+    for points in (centroids, centroids.float(), centroids.float().double()):
+        basis = class_subspace(points)
+        assert basis.dtype == torch.float64
+        assert basis.shape == (d, k - 1)
+        assert torch.allclose(basis.T @ basis, torch.eye(k - 1).double(), atol=1e-12)
+        assert torch.allclose(centroids @ basis @ basis.T, centroids, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize(("k", "d", "rank"), [(47, 40, 40), (3, 1, 1), (12, 20, 10), (80, 40, 40)])
+def test_the_class_subspace_of_other_arrangements_has_their_rank(k, d, rank):
+    """For an orthoplex that is the number of its axes; here of two simplices of six in one."""
+    if (k, d) == (12, 20):
+        points = torch.zeros(12, 20, dtype=torch.float64)
+        points[:6, :5], points[6:, 5:10] = simplex(6, 5), simplex(6, 5)
+    else:
+        points = random_directions(k, d)
+    assert class_subspace(points).shape == (d, rank)
+
+
+@given(st.integers(2, 20), st.integers(1, 20), seeds)
+@settings(deadline=None)
+def test_equation_two_components(k, d, seed):
+    """The components are orthogonal, and squared distances to centroids split between them."""
+    centroids = random_directions(k, d, seed=seed)
+    codes = 3 * random_directions(5, d, seed=seed + 1)
+    inside = class_component(codes, centroids)
+    other = codes - inside
+    assert torch.allclose(other @ centroids.T, torch.zeros(5, k).double(), atol=1e-9)
+    assert torch.allclose(class_component(inside, centroids), inside, atol=1e-9)
+    whole = torch.cdist(codes, centroids).square()
+    parts = torch.cdist(inside, centroids).square() + other.square().sum(dim=1, keepdim=True)
+    assert torch.allclose(whole, parts, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (torch.ones(4), r"must be a floating-point tensor of shape \(K, d\), got .*\(4,\)"),
+        (torch.ones(4, 2).long(), "must be a floating-point tensor .* got torch.int64"),
+        (torch.zeros(4, 2), "must be finite and not all zero"),
+        (torch.full((4, 2), math.nan), "must be finite and not all zero"),
+    ],
+)
+def test_points_without_a_subspace_are_named(points, message):
+    with pytest.raises(ValueError, match=message):
+        class_subspace(points)
+
+
+def test_codes_of_another_dimension_are_named():
+    with pytest.raises(ValueError, match=r"latents must have shape \(N, 4\).* got \(2, 3\)"):
+        class_component(torch.ones(2, 3), simplex(3, 4))

@@ -1,22 +1,28 @@
 import math
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import silhouette_score
 
-from csae.centroids import simplex
+from csae import evaluation
+from csae.centroids import class_component, simplex
 from csae.data import prepare, to_pixels
 from csae.evaluation import (
     accuracy_interval,
+    class_distances,
     confusion_matrix,
     evaluate,
     mean_interval,
+    neural_collapse,
     predict,
     psnr,
+    silhouette,
 )
-from csae.networks import CSAE
+from csae.networks import CSAE, Autoencoder
 
 
 def test_psnr_of_known_errors():
@@ -83,3 +89,174 @@ def test_interval_over_seeds_is_that_of_scipy(values):
 def test_one_seed_has_no_interval():
     with pytest.raises(ValueError, match="values must hold at least 2 numbers, got 1"):
         mean_interval([0.9])
+
+
+def test_a_plain_autoencoder_predicts_no_classes(digits):
+    with pytest.raises(ValueError, match="model must have similarities.* got Autoencoder"):
+        predict(Autoencoder(), digits)
+    assert set(evaluate(Autoencoder(), digits)) == {"psnr"}
+
+
+def clouds(seed=0, classes=4, dim=6, count=30, spread=1.0):
+    """Codes around a simplex, classes of different sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % classes
+    labels[: count // 3] = 0
+    centroids = simplex(classes, dim, scale=3.0, seed=seed)
+    noise = torch.randn(count, dim, generator=generator, dtype=torch.float64)
+    return centroids[labels] + spread * noise, labels, centroids
+
+
+def by_class(codes, labels):
+    return [codes[labels == k] for k in range(int(labels.max()) + 1)]
+
+
+def test_equation_class_distances():
+    codes, labels, _ = clouds()
+    groups = by_class(codes, labels)
+    means = [group.mean(dim=0) for group in groups]
+    within = [
+        torch.stack([(code - mean).norm() for code in group]).mean()
+        for group, mean in zip(groups, means, strict=True)
+    ]
+    between = [(means[i] - means[j]).norm() for i in range(4) for j in range(i)]
+    found = class_distances(codes, labels)
+    assert found.within == pytest.approx((sum(within) / 4).item())
+    assert found.between == pytest.approx((sum(between) / 6).item())
+    assert found.ratio == pytest.approx(found.between / found.within)
+
+
+def test_equation_variability_collapse():
+    """Against numpy: covariances of the classes, and a pseudo-inverse of the right rank."""
+    codes, labels, centroids = clouds()
+    groups = by_class(codes, labels)
+    within = sum(np.cov(group.T.numpy(), bias=True) for group in groups) / 4
+    means = np.stack([group.mean(dim=0).numpy() for group in groups])
+    between = np.cov(means.T, bias=True)
+    expected = np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / 4
+    found = neural_collapse(codes, labels, centroids).variability
+    assert found == pytest.approx(expected, rel=1e-9)
+    # It counts variances: half the spread, a quarter of the variability.
+    halved = torch.cat(by_class(codes, labels)), labels.sort().values
+    centre = torch.stack([group.mean(dim=0) for group in groups])[halved[1]]
+    quarter = neural_collapse(centre + (halved[0] - centre) / 2, halved[1], centroids).variability
+    assert quarter == pytest.approx(found / 4)
+
+
+def test_equation_equinorm_equiangular():
+    codes, labels, centroids = clouds()
+    means = torch.stack([group.mean(dim=0) for group in by_class(codes, labels)])
+    centred = (means - means.mean(dim=0)).numpy()
+    norms = np.linalg.norm(centred, axis=1)
+    found = neural_collapse(codes, labels, centroids)
+    assert found.equinorm == pytest.approx(norms.std() / norms.mean())
+    cosines = [centred[i] @ centred[j] / norms[i] / norms[j] for i in range(4) for j in range(i)]
+    assert found.equiangularity == pytest.approx(np.mean([abs(c + 1 / 3) for c in cosines]))
+
+
+def test_equation_self_duality():
+    codes, labels, centroids = clouds()
+    means = torch.stack([group.mean(dim=0) for group in by_class(codes, labels)])
+    centred = (means - means.mean(dim=0)).numpy()
+    expected = np.square(
+        centred / np.linalg.norm(centred) - centroids.numpy() / np.linalg.norm(centroids.numpy())
+    ).sum()
+    assert neural_collapse(codes, labels, centroids).self_duality == pytest.approx(expected)
+    # The scale of either side does not matter, a turn does: opposite weights are furthest.
+    assert neural_collapse(7 * codes, labels, 2 * centroids).self_duality == pytest.approx(expected)
+    assert neural_collapse(centroids, torch.arange(4), -centroids).self_duality == pytest.approx(4)
+
+
+def test_equation_nearest_mean():
+    codes, labels, centroids = clouds(spread=2.0)
+    means = torch.stack([group.mean(dim=0) for group in by_class(codes, labels)])
+    bias = torch.tensor([2.0, 0.0, 0.0, -1.0])
+    differ = [
+        int((centroids @ code + bias).argmax()) != int((means - code).norm(dim=1).argmin())
+        for code in codes
+    ]
+    found = neural_collapse(codes, labels, centroids, bias).disagreement
+    assert found == pytest.approx(sum(differ) / len(differ))
+    assert 0 < found < 1
+    assert found != neural_collapse(codes, labels, centroids).disagreement
+
+
+@given(st.integers(2, 10), st.integers(1, 3), st.floats(0.1, 10))
+@settings(deadline=None)
+def test_collapsed_codes_measure_zero(k, each, norm):
+    centroids = simplex(k, k + 2, scale=norm)
+    codes, labels = centroids.repeat(each, 1), torch.arange(k).repeat(each)
+    assert max(neural_collapse(codes, labels, centroids)) < 1e-9
+    assert class_distances(codes, labels).ratio > 1e9
+    if each > 1:
+        assert silhouette(codes, labels) == pytest.approx(1)
+
+
+def test_measures_in_the_class_subspace_do_not_see_the_rest():
+    codes, labels, centroids = clouds(dim=9)
+    other = codes - class_component(codes, centroids)
+    inside = class_component(codes, centroids)
+    moved = class_component(codes + 5 * other, centroids)
+    for measure in (class_distances, silhouette, neural_collapse):
+        rest = (centroids,) if measure is neural_collapse else ()
+        before, after = measure(inside, labels, *rest), measure(moved, labels, *rest)
+        assert before == pytest.approx(after, rel=1e-6)
+        assert before != pytest.approx(measure(codes, labels, *rest), rel=1e-2)
+
+
+@given(
+    st.integers(2, 40).flatmap(
+        lambda n: st.tuples(st.lists(st.integers(0, 4), min_size=n, max_size=n), st.integers(0, 99))
+    )
+)
+@settings(deadline=None)
+def test_equation_silhouette(drawn):
+    """Parity with scikit-learn, whatever the sizes of the classes; one code alone counts 0."""
+    names, seed = drawn
+    _, numbers = np.unique(names, return_inverse=True)
+    labels = torch.from_numpy(numbers).long()
+    if not 2 <= len(labels.unique()) < len(labels):
+        return
+    codes = torch.randn(len(labels), 3, generator=torch.Generator().manual_seed(seed)).double()
+    expected = silhouette_score(codes.numpy(), labels.numpy())
+    assert silhouette(codes, labels) == pytest.approx(expected, abs=1e-9)
+
+
+def test_silhouette_in_pieces_is_the_same(monkeypatch):
+    codes, labels, _ = clouds()
+    whole = silhouette(codes, labels)
+    monkeypatch.setattr(evaluation, "_SILHOUETTE_ROWS", 7)
+    assert silhouette(codes, labels) == pytest.approx(whole, rel=1e-12)
+
+
+def test_silhouette_of_equal_codes_is_zero():
+    """As in scikit-learn, which takes 0 / 0 for 0."""
+    codes, labels = torch.ones(4, 2), torch.tensor([0, 0, 1, 1])
+    assert silhouette(codes, labels) == silhouette_score(codes.numpy(), labels.numpy()) == 0
+
+
+@pytest.mark.parametrize(
+    ("codes", "labels", "message"),
+    [
+        (torch.ones(3), torch.zeros(3).long(), r"latents must have shape \(N, d\)"),
+        (torch.ones(3, 2), torch.zeros(2).long(), r"labels be int64 of shape \(N,\)"),
+        (torch.ones(3, 2), torch.zeros(3), "labels be int64"),
+        (torch.full((3, 2), math.nan), torch.tensor([0, 1, 1]), "latents must be finite"),
+        (torch.ones(3, 2), torch.tensor([0, 1, -1]), "labels must be classes from 0 on"),
+        (torch.ones(0, 2), torch.zeros(0).long(), "none at all"),
+        (torch.ones(3, 2), torch.tensor([0, 0, 0]), "at least two classes"),
+        (torch.ones(3, 2), torch.tensor([0, 2, 2]), "each at least once, got .1.0, 0.0, 2.0."),
+    ],
+)
+def test_unfit_codes_and_labels_are_named(codes, labels, message):
+    for measure in (class_distances, silhouette, lambda *a: neural_collapse(*a, torch.eye(2))):
+        with pytest.raises(ValueError, match=message):
+            measure(codes, labels)
+
+
+def test_unfit_classifiers_are_named():
+    codes, labels, centroids = clouds()
+    with pytest.raises(ValueError, match=r"weights must have shape \(4, 6\).* got \(3, 6\)"):
+        neural_collapse(codes, labels, centroids[:3])
+    with pytest.raises(ValueError, match="weights are all zero"):
+        neural_collapse(codes, labels, 0 * centroids)

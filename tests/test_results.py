@@ -68,6 +68,18 @@ def test_benchmark_of_centroids_is_complete():
     assert "dirty" not in record["environment"]["commit"]
 
 
+def test_benchmark_of_wavelets_is_complete():
+    record = json.loads((ROOT / "benchmarks" / "wavelets.json").read_text())
+    assert "dirty" not in record["environment"]["commit"]
+    rows = {(*row["shape"], row["wavelet"], row["what"]): row for row in record["timings"]}
+    for shape in ((256, 1, 32, 32), (64, 3, 128, 128)):
+        for wavelet in ("haar", "db4"):
+            row = rows[(*shape, wavelet, "forward + backward")]
+            assert row["ratios"].keys() == {"ptwt", "pytorch_wavelets"}
+            assert min(row["ratios"].values()) >= 1, row
+            assert (*shape, wavelet, "forward") in rows
+
+
 def test_weights_are_those_of_the_record(folder):
     checkpoint = folder / "checkpoint.safetensors"
     if not checkpoint.exists():

@@ -1,0 +1,52 @@
+"""Models to compare a CSAE with.
+
+Taught in the chapters on classification supervision and on results.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from csae.networks import Autoencoder, CSAEOutput, NetworkConfig
+
+
+class SupervisedAutoencoder(Autoencoder):
+    """Autoencoder whose code also feeds a trained linear classifier (Le et al. 2018).
+
+    It differs from a CSAE in one thing: the fixed centroids are replaced by a linear layer that is
+    trained with the rest. The same losses and measures apply to it.
+
+    Args:
+        num_classes: Number of classes K, at least 2.
+        config: Sizes of the networks; the published convolutional pair by default.
+        noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It
+            acts in training mode only. A CSAE's is a fraction of its centroids' norm; here there is
+            no such norm, so it is absolute.
+
+    Raises:
+        ValueError: ``num_classes`` or ``noise`` is out of range.
+    """
+
+    def __init__(
+        self, num_classes: int, config: NetworkConfig | None = None, *, noise: float = 0.0
+    ) -> None:
+        super().__init__(config, noise=noise)
+        if num_classes < 2:
+            raise ValueError(f"num_classes must be at least 2, got {num_classes!r}")
+        self.num_classes = num_classes
+        self.head = nn.Linear(self.latent_dim, num_classes)
+
+    def similarities(self, latents: Tensor) -> Tensor:
+        """Return the head's scores (N, K) of codes (N, d), the place of a CSAE's similarities."""
+        scores: Tensor = self.head(latents)
+        return scores
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return int64 labels (N,) in 0..K-1: the class of the largest score."""
+        return self.similarities(self.encode(images)).argmax(dim=1)
+
+    def forward(self, images: Tensor) -> CSAEOutput:
+        """Encode, then classify and reconstruct from the same code, noisy in training mode."""
+        latents = self.encode(images)
+        noisy = self.noise(latents)
+        return CSAEOutput(self.decode(noisy), self.similarities(noisy), latents)
