@@ -18,6 +18,12 @@ from csae.exercises.losses import (
     check_scale_for,
     check_variability,
 )
+from csae.exercises.noise import (
+    check_best_factor,
+    check_noise_budget,
+    check_probe,
+    check_warm_up,
+)
 from csae.exercises.wavelets import (
     check_edge_loss,
     check_undo_haar,
@@ -26,16 +32,20 @@ from csae.exercises.wavelets import (
 
 __all__ = [
     "Verdict",
+    "check_best_factor",
     "check_centred_corners",
     "check_class_part",
     "check_edge_loss",
     "check_fewest_dimensions",
     "check_nearest_by_product",
+    "check_noise_budget",
     "check_orthogonal_simplices",
+    "check_probe",
     "check_scale_for",
     "check_simplex_angle",
     "check_tangential_force",
     "check_undo_haar",
     "check_variability",
+    "check_warm_up",
     "check_white_error",
 ]

@@ -1,9 +1,10 @@
 """Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
 
-from tests.mistakes import centroids, losses, wavelets
+from tests.mistakes import centroids, losses, noise, wavelets
 
 MISTAKES = [
     *centroids.MISTAKES,
     *losses.MISTAKES,
     *wavelets.MISTAKES,
+    *noise.MISTAKES,
 ]
