@@ -12,12 +12,22 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.networks import (
+    check_block_cost,
+    check_components_needed,
+    check_encoded_size,
+    check_undo_change,
+)
 
 __all__ = [
     "Verdict",
+    "check_block_cost",
     "check_centred_corners",
+    "check_components_needed",
+    "check_encoded_size",
     "check_fewest_dimensions",
     "check_orthogonal_simplices",
     "check_simplex_angle",
     "check_tangential_force",
+    "check_undo_change",
 ]

@@ -1,5 +1,5 @@
 """Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
 
-from tests.mistakes import centroids
+from tests.mistakes import centroids, networks
 
-MISTAKES = [*centroids.MISTAKES]
+MISTAKES = [*centroids.MISTAKES, *networks.MISTAKES]
