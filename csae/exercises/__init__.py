@@ -18,6 +18,12 @@ from csae.exercises.losses import (
     check_scale_for,
     check_variability,
 )
+from csae.exercises.networks import (
+    check_block_cost,
+    check_components_needed,
+    check_encoded_size,
+    check_undo_change,
+)
 from csae.exercises.noise import (
     check_best_factor,
     check_noise_budget,
@@ -33,9 +39,12 @@ from csae.exercises.wavelets import (
 __all__ = [
     "Verdict",
     "check_best_factor",
+    "check_block_cost",
     "check_centred_corners",
     "check_class_part",
+    "check_components_needed",
     "check_edge_loss",
+    "check_encoded_size",
     "check_fewest_dimensions",
     "check_nearest_by_product",
     "check_noise_budget",
@@ -44,6 +53,7 @@ __all__ = [
     "check_scale_for",
     "check_simplex_angle",
     "check_tangential_force",
+    "check_undo_change",
     "check_undo_haar",
     "check_variability",
     "check_warm_up",
