@@ -21,6 +21,7 @@ from csae.networks import (
     encoder,
     layer_table,
     pca_autoencoder,
+    transform_latents,
 )
 
 
@@ -433,3 +434,30 @@ def test_the_pca_autoencoder_reconstructs_data_sets(clothes):
 def test_what_pca_cannot_use_is_named(images, latent_dim, message):
     with pytest.raises(ValueError, match=message):
         pca_autoencoder(images, latent_dim)
+
+
+@pytest.mark.parametrize(
+    "config", [NetworkConfig(latent_dim=4), NetworkConfig("fully_connected", 4, (20,), 28)]
+)
+def test_equation_latent_freedom(config):
+    """Other codes, the same images."""
+    torch.manual_seed(0)
+    model = Autoencoder(config).double().eval()
+    change = torch.randn(4, 4).double()
+    other = transform_latents(model, change)
+    images = torch.randn(3, 1, config.image_size, config.image_size).double()
+    before, after = model(images), other(images)
+    assert torch.allclose(after.latents, before.latents @ change.T)
+    assert torch.allclose(after.reconstructions, before.reconstructions)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (torch.eye(3), r"change must be a floating-point matrix of shape \(40, 40\)"),
+        (torch.zeros(40, 40), "change must be invertible"),
+    ],
+)
+def test_matrices_that_cannot_change_codes_are_refused(model, change, message):
+    with pytest.raises(ValueError, match=message):
+        transform_latents(model, change)
