@@ -18,16 +18,20 @@ from csae.exercises.losses import (
     check_scale_for,
     check_variability,
 )
+from csae.exercises.wavelets import check_edge_loss, check_undo_haar, check_white_error
 
 __all__ = [
     "Verdict",
     "check_centred_corners",
     "check_class_part",
+    "check_edge_loss",
     "check_fewest_dimensions",
     "check_nearest_by_product",
     "check_orthogonal_simplices",
     "check_scale_for",
     "check_simplex_angle",
     "check_tangential_force",
+    "check_undo_haar",
     "check_variability",
+    "check_white_error",
 ]
