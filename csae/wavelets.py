@@ -6,9 +6,9 @@ Names, order and signs of the coefficients are those of PyWavelets, and so are t
 filters and the handling of borders are read off its transforms. One step along an axis of length n
 is linear, whatever the border mode, so it is a matrix with n columns. The matrices are computed
 once for each length; a transform is then two matrix products, forward and backward. For images of
-up to some 256 pixels a side this is faster than strided convolutions; the work per pixel grows with
-the side, so for images far larger than 512 pixels convolutions are the better way. A matrix holds
-about n (n + filter length) numbers: 4 kB for 32 pixels in float32, 1 MB for 512.
+up to 128 pixels a side this is faster than strided convolutions (benchmarks/wavelets.py); the work
+per pixel grows with the side, so that from some 512 pixels on convolutions are the better way. A
+matrix holds about n (n + filter length) numbers: 4 kB for 32 pixels in float32, 1 MB for 512.
 """
 
 from __future__ import annotations
@@ -166,7 +166,10 @@ class WaveletLoss(nn.Module):
     ``"periodization"``, sides divisible by 2^levels, weight 1 on all bands and norm ``"l2"``, the
     loss *is* the mean squared error (Parseval). Whatever it does beyond that, its weights do.
 
-    Equations: wavelet-loss, loss-is-mse.
+    Of all images that one code could stand for, the best under squares is their mean, whatever the
+    weights: they act through the code, not on its best image.
+
+    Equations: wavelet-loss, loss-is-mse, same-best-image.
 
     Args:
         wavelet: One of ``WAVELETS``.

@@ -292,6 +292,34 @@ def test_equation_wavelet_loss(norm):
     assert "sym2" in repr(loss)
 
 
+@pytest.mark.parametrize("weights", [(1, 1, 1), (1, 4, 16), (5, 0.1, 2)])
+def test_equation_same_best_image(weights):
+    """One image for many: under weighted squares the best is their mean, whatever the weights."""
+    group = images(7, 1, 8, 8)
+    loss = WaveletLoss("db2", 2, weights)
+    best = images(1, 1, 8, 8, seed=1).requires_grad_()
+
+    def gradient():
+        value = loss(best.expand_as(group), group)
+        (slope,) = torch.autograd.grad(value, best, create_graph=True)
+        return slope.flatten()
+
+    hessian = torch.autograd.functional.hessian(
+        lambda x: loss(x.view(1, 1, 8, 8).expand_as(group), group), best.detach().flatten()
+    )
+    step = torch.linalg.solve(hessian, gradient())  # Newton's: exact for squares
+    found = best.detach().flatten() - step.detach()
+    assert torch.allclose(found, group.mean(dim=0).flatten(), atol=1e-10)
+
+
+def test_magnitudes_have_another_best_image():
+    group = torch.zeros(3, 1, 4, 4, dtype=torch.float64)
+    group[0] = images(1, 4, 4)
+    mean = group.mean(dim=0, keepdim=True)
+    loss = WaveletLoss("haar", 2, "all", "l1")
+    assert loss(torch.zeros_like(group), group) < 0.9 * loss(mean.expand_as(group), group)
+
+
 def test_details_leave_the_mean_brightness_alone():
     x = images(2, 1, 16, 16)
     loss = WaveletLoss("db2", 2)

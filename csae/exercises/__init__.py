@@ -18,6 +18,7 @@ from csae.exercises.networks import (
     check_encoded_size,
     check_undo_change,
 )
+from csae.exercises.wavelets import check_edge_loss, check_undo_haar, check_white_error
 
 __all__ = [
     "Verdict",
@@ -25,9 +26,12 @@ __all__ = [
     "check_centred_corners",
     "check_components_needed",
     "check_encoded_size",
+    "check_edge_loss",
     "check_fewest_dimensions",
     "check_orthogonal_simplices",
     "check_simplex_angle",
     "check_tangential_force",
     "check_undo_change",
+    "check_undo_haar",
+    "check_white_error",
 ]
