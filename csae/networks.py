@@ -214,6 +214,11 @@ class AutoencoderOutput(NamedTuple):
 class Autoencoder(nn.Module):
     """Encoder and decoder joined by a code; it learns without labels.
 
+    An invertible map of the codes, undone by the decoder, changes no reconstruction: what the
+    error fixes is the images, and the codes only up to such maps.
+
+    Equations: latent-freedom.
+
     Args:
         config: Sizes of the networks; the published convolutional pair by default.
         noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It

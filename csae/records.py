@@ -21,6 +21,9 @@ from csae.networks import CSAE, NetworkConfig
 
 # In an installed package, and in the repository.
 _SWEEPS = (Path(__file__).parent / "sweeps", Path(__file__).parents[1] / "results" / "sweeps")
+# Trained on complete data sets with ``python -m csae train``: their folders in results/.
+_PRETRAINED = {"fashion-mnist": "fashion-mnist-seed0"}
+_RESULTS = (Path(__file__).parent / "pretrained", Path(__file__).parents[1] / "results")
 _FORMAT = "csae-2"  # names the layout of the header
 _FIRST_FORMAT = "csae-residual-1"  # its header names no network: the published pair
 
@@ -100,6 +103,24 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]
     except RuntimeError as error:
         raise ValueError(f"{path} holds weights of another architecture: {error}") from error
     return model.eval(), header
+
+
+def load_pretrained(name: str) -> tuple[CSAE, dict[str, Any]]:
+    """Read a model that was trained on a complete data set; its weights travel with the package.
+
+    Args:
+        name: Name of the data set, ``"fashion-mnist"``.
+
+    Returns:
+        The model and the header of its file, as `load_checkpoint` returns them.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    if name not in _PRETRAINED:
+        raise ValueError(f"name must be one of {tuple(_PRETRAINED)}, got {name!r}")
+    folder = next(folder for folder in _RESULTS if (folder / _PRETRAINED[name]).is_dir())
+    return load_checkpoint(folder / _PRETRAINED[name] / "checkpoint.safetensors")
 
 
 def load_sweep(name: str) -> list[dict[str, Any]]:

@@ -25,14 +25,22 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from csae.baselines import SupervisedAutoencoder
 from csae.centroids import class_component, simplex
-from csae.data import ImageDataset, load_dataset
-from csae.evaluation import class_distances, evaluate, neural_collapse, reconstruct, silhouette
+from csae.data import ImageDataset, load_dataset, to_pixels
+from csae.evaluation import (
+    class_distances,
+    evaluate,
+    neural_collapse,
+    psnr,
+    reconstruct,
+    silhouette,
+)
 from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
 from csae.networks import CSAE, Autoencoder, NetworkConfig
+from csae.noise import path_steps, squared_jacobian_norm
 from csae.records import write_json, write_whole
 from csae.runtime import environment, resolve_device, resolve_precision
 from csae.training import TIMINGS, TrainingConfig, train
@@ -107,6 +115,48 @@ def measure_classes(model: Autoencoder, validation: ImageDataset) -> dict[str, f
     return measures
 
 
+@torch.no_grad()
+def measure_noise(model: Autoencoder, validation: ImageDataset) -> dict[str, float]:
+    """Measure what noise on codes and on pixels does, how steep the decoder is, how far codes lie.
+
+    The names say the standard deviation: of the noise on each number of a code, or on each pixel
+    in [0, 1].
+    """
+    if not isinstance(model, CSAE):
+        raise ValueError("noise is measured on models that name classes")
+    originals, labels = validation.images / 255, validation.labels
+    generator = torch.Generator().manual_seed(0)
+
+    def measure(name: str, latents: Tensor) -> dict[str, float]:
+        right = (model.similarities(latents).argmax(dim=1) == labels).double().mean().item()
+        painted = torch.cat([to_pixels(model.decode(part)) for part in torch.split(latents, 500)])
+        return {f"accuracy_{name}": right, f"psnr_{name}": psnr(originals, painted)}
+
+    latents = reconstruct(model, validation).latents
+    measures = measure("quiet", latents)
+    for std in (0.5, 1.0, 2.0, 3.0):
+        noise = torch.randn(latents.shape, generator=generator)
+        measures |= measure(f"codes_{std:g}", latents + std * noise)
+    for std in (0.1, 0.2, 0.3):
+        noise = torch.randn(originals.shape, generator=generator)
+        shaken = (255 * (originals + std * noise).clamp(0, 1)).round().to(torch.uint8)
+        noisy = dataclasses.replace(validation, images=shaken)
+        measures |= measure(f"pixels_{std:g}", reconstruct(model, noisy).latents)
+
+    free = latents - class_component(latents, model.centroids)
+    measures["spread"] = (latents - latents.mean(dim=0)).square().mean().sqrt().item()
+    measures["free_spread"] = (free - free.mean(0)).square().sum(dim=1).mean().sqrt().item()
+    slopes = squared_jacobian_norm(model.decode, latents[:1000], probes=8)
+    measures["squared_jacobian"] = slopes.mean().item()
+    other = labels[:1000] != labels[1000:2000]  # lines from one class to another
+    start, end = latents[:1000][other], latents[1000:2000][other]
+    steps = path_steps(model.decode, start, end, steps=16)
+    straight = (model.decode(end) - model.decode(start)).double().flatten(1).norm(dim=1)
+    measures["stretch"] = (steps.sum(dim=1) / straight).median().item()
+    measures["largest_step"] = (steps.amax(dim=1) / steps.mean(dim=1)).median().item()
+    return measures
+
+
 SWEEPS = {
     "networks": Sweep(
         "How much do 2, 10, 40 and 128 latent numbers hold, without labels?",
@@ -126,6 +176,7 @@ SWEEPS = {
     "noise": Sweep(
         "What does latent noise in training do, as a fraction of the centroids' norm?",
         {f"noise-{fraction}": csae(fraction) for fraction in (0.0, 0.04, 0.15, 0.5)},
+        measure_noise,
     ),
 }
 

@@ -433,3 +433,28 @@ def test_the_pca_autoencoder_reconstructs_data_sets(clothes):
 def test_what_pca_cannot_use_is_named(images, latent_dim, message):
     with pytest.raises(ValueError, match=message):
         pca_autoencoder(images, latent_dim)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["residual", "fully_connected"]))
+def test_equation_latent_freedom(seed, kind):
+    """Other codes, the same images: a map of the codes, undone in the decoder's first layer."""
+    torch.manual_seed(seed)
+    config = NetworkConfig(kind, 5, widths=(4, 6), image_size=8)
+    model = Autoencoder(config).double().eval()
+    other = Autoencoder(config).double().eval()
+    other.load_state_dict(model.state_dict())
+    rotation, _ = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64))
+    change = rotation * torch.tensor([0.2, 0.5, 1, 3, 10]).double()
+    with torch.no_grad():
+        last, first = other.encoder[-1], other.decoder[0]
+        last.weight.copy_(change @ last.weight)
+        last.bias.copy_(change @ last.bias)
+        first.weight.copy_(first.weight @ torch.linalg.inv(change))
+        images = torch.randn(3, 1, 8, 8, dtype=torch.float64)
+        ours, theirs = model(images), other(images)
+    assert torch.allclose(theirs.latents, ours.latents @ change.T)
+    assert not torch.allclose(
+        torch.cdist(theirs.latents, theirs.latents), torch.cdist(ours.latents, ours.latents)
+    )
+    assert torch.allclose(theirs.reconstructions, ours.reconstructions)

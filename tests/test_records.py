@@ -8,6 +8,8 @@ import torch
 
 from csae import records
 from csae.centroids import simplex
+from csae.data import load_dataset
+from csae.evaluation import evaluate
 from csae.networks import CSAE, NetworkConfig
 
 
@@ -107,3 +109,17 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         records.write_json(path, {"run": 2})
     assert json.loads(path.read_text()) == {"run": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_pretrained_model_is_that_of_its_record():
+    model, header = records.load_pretrained("fashion-mnist")
+    assert header["dataset"] == "fashion-mnist"
+    assert header["noise"] == 0.04
+    assert not model.training
+    sample = load_dataset("fashion-mnist", "validation", sample=True)
+    assert evaluate(model, sample)["accuracy"] > 0.88
+
+
+def test_unknown_pretrained_model_is_refused():
+    with pytest.raises(ValueError, match="name must be one of .'fashion-mnist',., got 'cifar'"):
+        records.load_pretrained("cifar")

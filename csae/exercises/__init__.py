@@ -12,26 +12,50 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.losses import (
+    check_class_part,
+    check_nearest_by_product,
+    check_scale_for,
+    check_variability,
+)
 from csae.exercises.networks import (
     check_block_cost,
     check_components_needed,
     check_encoded_size,
     check_undo_change,
 )
-from csae.exercises.wavelets import check_edge_loss, check_undo_haar, check_white_error
+from csae.exercises.noise import (
+    check_best_factor,
+    check_noise_budget,
+    check_probe,
+    check_warm_up,
+)
+from csae.exercises.wavelets import (
+    check_edge_loss,
+    check_undo_haar,
+    check_white_error,
+)
 
 __all__ = [
     "Verdict",
+    "check_best_factor",
     "check_block_cost",
     "check_centred_corners",
+    "check_class_part",
     "check_components_needed",
     "check_edge_loss",
     "check_encoded_size",
     "check_fewest_dimensions",
+    "check_nearest_by_product",
+    "check_noise_budget",
     "check_orthogonal_simplices",
+    "check_probe",
+    "check_scale_for",
     "check_simplex_angle",
     "check_tangential_force",
     "check_undo_change",
     "check_undo_haar",
+    "check_variability",
+    "check_warm_up",
     "check_white_error",
 ]

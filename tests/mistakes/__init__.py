@@ -1,5 +1,11 @@
 """Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
 
-from tests.mistakes import centroids, networks, wavelets
+from tests.mistakes import centroids, losses, networks, noise, wavelets
 
-MISTAKES = [*centroids.MISTAKES, *networks.MISTAKES, *wavelets.MISTAKES]
+MISTAKES = [
+    *centroids.MISTAKES,
+    *networks.MISTAKES,
+    *losses.MISTAKES,
+    *wavelets.MISTAKES,
+    *noise.MISTAKES,
+]
