@@ -7,7 +7,6 @@ published network: 282,185 parameters at 40 latent dimensions, 32x32 grey images
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from itertools import pairwise
@@ -215,6 +214,11 @@ class AutoencoderOutput(NamedTuple):
 class Autoencoder(nn.Module):
     """Encoder and decoder joined by a code; it learns without labels.
 
+    An invertible map of the codes, undone by the decoder, changes no reconstruction: what the
+    error fixes is the images, and the codes only up to such maps.
+
+    Equations: latent-freedom.
+
     Args:
         config: Sizes of the networks; the published convolutional pair by default.
         noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It
@@ -318,44 +322,6 @@ def pca_autoencoder(images: Tensor, latent_dim: int) -> Autoencoder:
         }
     )
     return model.eval()
-
-
-@torch.no_grad()
-def transform_latents(model: Autoencoder, change: Tensor) -> Autoencoder:
-    """Return the same autoencoder with its codes mapped by a matrix.
-
-    The encoder's last layer applies the matrix, the decoder's first layer undoes it: the images
-    that come out are the same up to rounding. Without noise and labels the loss is the same, too.
-
-    Args:
-        model: Any mode; it is left as it is.
-        change: (d, d) invertible floating-point matrix.
-
-    Returns:
-        A copy, with codes ``latents @ change.T``.
-
-    Raises:
-        ValueError: ``change`` has another shape or cannot be inverted.
-
-    Equations: latent-freedom.
-    """
-    dim = model.latent_dim
-    if change.shape != (dim, dim) or not change.is_floating_point():
-        raise ValueError(
-            f"change must be a floating-point matrix of shape ({dim}, {dim}), got {change.dtype} "
-            f"of shape {tuple(change.shape)}"
-        )
-    if torch.linalg.matrix_rank(change) < dim:
-        raise ValueError("change must be invertible, got a matrix of lower rank")
-    other = copy.deepcopy(model)
-    last, first = other.encoder[-1], other.decoder[0]
-    assert isinstance(last, nn.Linear)
-    assert isinstance(first, nn.Linear)
-    change = change.to(last.weight)
-    last.weight.copy_(change @ last.weight)
-    last.bias.copy_(change @ last.bias)
-    first.weight.copy_(first.weight @ torch.linalg.inv(change))
-    return other
 
 
 class Layer(NamedTuple):
