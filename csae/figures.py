@@ -274,3 +274,49 @@ def _sphere(unit: Tensor, joined: Sequence[Sequence[int]], circle: Tensor, axis:
             zorder=2 + front,
         )
     axis.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12))
+
+
+def contours(x: Tensor, y: Tensor, heights: Tensor, axis: Axes) -> None:
+    """Draw heights (len(y), len(x)) as shades and lines; lines are denser where it is low."""
+    low, high = heights.min().item(), heights.max().item()
+    levels = [low + (high - low) * (i / 14) ** 2 for i in range(15)]
+    levels[-1] += 1e-6  # the highest point counts
+    axis.contourf(x, y, heights, levels=levels, cmap="Blues")
+    axis.contour(x, y, heights, levels=levels[1:], colors="#6b93bd", linewidths=0.5)
+
+
+def centroid_map(ticks: Tensor, values: Tensor, centroids: Tensor, axis: Axes) -> None:
+    """Draw a quantity over the plane, three centroids, and the borders between their regions.
+
+    Args:
+        ticks: (n,) positions along both axes.
+        values: (n * n,) the quantity on the grid, in the order of ``torch.cartesian_prod``.
+        centroids: (3, 2) corners of an equilateral triangle around the origin.
+        axis: Where to draw.
+    """
+    spread = ticks.max().item()
+    contours(ticks, ticks, values.reshape(len(ticks), len(ticks)).T, axis)
+    for border in -centroids:  # opposite a centroid, its two rivals are level
+        x, y = (2 * spread * border).tolist()
+        axis.plot([0, x], [0, y], "--", color=INK, linewidth=1)
+    for colour, (x, y) in zip(PALETTE, centroids.tolist(), strict=False):
+        axis.scatter(x, y, s=80, marker="X", color=colour, edgecolors=INK, zorder=3)
+    limits = (-spread, spread)
+    axis.set(aspect="equal", xticks=[], yticks=[], xlim=limits, ylim=limits)
+
+
+def arrow(
+    axis: Axes, start: Sequence[float], end: Sequence[float], colour: str, width: float
+) -> None:
+    """Draw an arrow between two points of the plane."""
+    style = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "color": colour, "linewidth": width}
+    axis.annotate("", xy=(end[0], end[1]), xytext=(start[0], start[1]), arrowprops=style)
+
+
+def class_legend(figure: Figure, classes: Sequence[str]) -> None:
+    """Explain below a figure which colour belongs to which class."""
+    handles = [
+        plt.Line2D([], [], marker="X", linestyle="", color=colour, markeredgecolor=INK)
+        for colour in PALETTE[: len(classes)]
+    ]
+    figure.legend(handles, classes, loc="outside lower center", ncols=5, fontsize=8)
