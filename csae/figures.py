@@ -10,6 +10,7 @@ import torch
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
@@ -300,7 +301,7 @@ def centroid_map(ticks: Tensor, values: Tensor, centroids: Tensor, axis: Axes) -
         x, y = (2 * spread * border).tolist()
         axis.plot([0, x], [0, y], "--", color=INK, linewidth=1)
     for colour, (x, y) in zip(PALETTE, centroids.tolist(), strict=False):
-        axis.scatter(x, y, s=80, marker="X", color=colour, edgecolors=INK, zorder=3)
+        cross(axis, (x, y), colour)
     limits = (-spread, spread)
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=limits, ylim=limits)
 
@@ -316,7 +317,33 @@ def arrow(
 def class_legend(figure: Figure, classes: Sequence[str]) -> None:
     """Explain below a figure which colour belongs to which class."""
     handles = [
-        plt.Line2D([], [], marker="X", linestyle="", color=colour, markeredgecolor=INK)
+        Line2D([], [], marker="X", linestyle="", color=colour, markeredgecolor=INK)
         for colour in PALETTE[: len(classes)]
     ]
     figure.legend(handles, classes, loc="outside lower center", ncols=5, fontsize=8)
+
+
+def interval(
+    axis: Axes, row: float, values: Sequence[float], mean: float, low: float, high: float
+) -> None:
+    """Draw one value a seed as dots in a row, with their mean and its interval from low to high."""
+    axis.plot([low, high], [row, row], color=INK, linewidth=1)
+    axis.plot(mean, row, "|", color=INK, markersize=14)
+    axis.plot(values, [row] * len(values), "o", color=PALETTE[0], mec=INK, markersize=5)
+
+
+def cross(axis: Axes, place: Sequence[float], colour: str, *, size: float = 80) -> None:
+    """Mark the place of a centroid in the plane."""
+    x, y = place
+    axis.scatter(x, y, s=size, marker="X", color=colour, edgecolors=INK, zorder=3)
+
+
+def two_probabilities(axis: Axes, given: Tensor, asked: Tensor) -> None:
+    """Show the probabilities (K,) that a model gives beside those that the labels ask for."""
+    places, colours = torch.arange(len(given)), PALETTE[: len(given)]
+    axis.bar(places - 0.2, given, 0.36, color=colours, label="given")
+    axis.bar(
+        places + 0.2, asked, 0.36, color="white", edgecolor=INK, hatch="///", label="asked for"
+    )
+    axis.set(ylim=(0, 1), ylabel="probability", xticks=places.tolist(), xlabel="class")
+    axis.legend(fontsize=8)
