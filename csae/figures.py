@@ -10,6 +10,7 @@ import torch
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
@@ -274,3 +275,75 @@ def _sphere(unit: Tensor, joined: Sequence[Sequence[int]], circle: Tensor, axis:
             zorder=2 + front,
         )
     axis.set(xlim=(-1.12, 1.12), ylim=(-1.12, 1.12))
+
+
+def contours(x: Tensor, y: Tensor, heights: Tensor, axis: Axes) -> None:
+    """Draw heights (len(y), len(x)) as shades and lines; lines are denser where it is low."""
+    low, high = heights.min().item(), heights.max().item()
+    levels = [low + (high - low) * (i / 14) ** 2 for i in range(15)]
+    levels[-1] += 1e-6  # the highest point counts
+    axis.contourf(x, y, heights, levels=levels, cmap="Blues")
+    axis.contour(x, y, heights, levels=levels[1:], colors="#6b93bd", linewidths=0.5)
+
+
+def centroid_map(ticks: Tensor, values: Tensor, centroids: Tensor, axis: Axes) -> None:
+    """Draw a quantity over the plane, three centroids, and the borders between their regions.
+
+    Args:
+        ticks: (n,) positions along both axes.
+        values: (n * n,) the quantity on the grid, in the order of ``torch.cartesian_prod``.
+        centroids: (3, 2) corners of an equilateral triangle around the origin.
+        axis: Where to draw.
+    """
+    spread = ticks.max().item()
+    contours(ticks, ticks, values.reshape(len(ticks), len(ticks)).T, axis)
+    for border in -centroids:  # opposite a centroid, its two rivals are level
+        x, y = (2 * spread * border).tolist()
+        axis.plot([0, x], [0, y], "--", color=INK, linewidth=1)
+    for colour, (x, y) in zip(PALETTE, centroids.tolist(), strict=False):
+        cross(axis, (x, y), colour)
+    limits = (-spread, spread)
+    axis.set(aspect="equal", xticks=[], yticks=[], xlim=limits, ylim=limits)
+
+
+def arrow(
+    axis: Axes, start: Sequence[float], end: Sequence[float], colour: str, width: float
+) -> None:
+    """Draw an arrow between two points of the plane."""
+    style = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0, "color": colour, "linewidth": width}
+    axis.annotate("", xy=(end[0], end[1]), xytext=(start[0], start[1]), arrowprops=style)
+
+
+def class_legend(figure: Figure, classes: Sequence[str]) -> None:
+    """Explain below a figure which colour belongs to which class."""
+    handles = [
+        Line2D([], [], marker="X", linestyle="", color=colour, markeredgecolor=INK)
+        for colour in PALETTE[: len(classes)]
+    ]
+    figure.legend(handles, classes, loc="outside lower center", ncols=5, fontsize=8)
+
+
+def interval(
+    axis: Axes, row: float, values: Sequence[float], mean: float, low: float, high: float
+) -> None:
+    """Draw one value a seed as dots in a row, with their mean and its interval from low to high."""
+    axis.plot([low, high], [row, row], color=INK, linewidth=1)
+    axis.plot(mean, row, "|", color=INK, markersize=14)
+    axis.plot(values, [row] * len(values), "o", color=PALETTE[0], mec=INK, markersize=5)
+
+
+def cross(axis: Axes, place: Sequence[float], colour: str, *, size: float = 80) -> None:
+    """Mark the place of a centroid in the plane."""
+    x, y = place
+    axis.scatter(x, y, s=size, marker="X", color=colour, edgecolors=INK, zorder=3)
+
+
+def two_probabilities(axis: Axes, given: Tensor, asked: Tensor) -> None:
+    """Show the probabilities (K,) that a model gives beside those that the labels ask for."""
+    places, colours = torch.arange(len(given)), PALETTE[: len(given)]
+    axis.bar(places - 0.2, given, 0.36, color=colours, label="given")
+    axis.bar(
+        places + 0.2, asked, 0.36, color="white", edgecolor=INK, hatch="///", label="asked for"
+    )
+    axis.set(ylim=(0, 1), ylabel="probability", xticks=places.tolist(), xlabel="class")
+    axis.legend(fontsize=8)

@@ -232,7 +232,9 @@ def train_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> No
     write_json(path, record)
 
 
-def measure_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> None:
+def measure_one(
+    sweep: str, setting: str, seed: int, data_root: Path | None, commit: str | None
+) -> None:
     """Measure trained weights; write the measures into the record of their run."""
     task = SWEEPS[sweep]
     if task.measure is None:
@@ -248,7 +250,7 @@ def measure_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> 
     model.load_state_dict(safetensors.torch.load(content))
     validation = load_dataset(task.dataset, "validation", data_root)
     record["measures"] = task.measure(model.eval(), validation)
-    record["measured_by"] = environment(torch.device("cpu"))["commit"]
+    record["measured_by"] = commit
     write_json(path, record)
 
 
@@ -281,13 +283,14 @@ def main() -> None:
         for sweep in options.sweeps or SWEEPS
         for setting in SWEEPS[sweep].settings
     ]
+    commit = environment(torch.device("cpu"))["commit"]  # before records change the source tree
     for count, run in enumerate(runs, start=1):
         done = record_path(*run).is_file()
         name = "{} {} seed {}".format(*run)
         if options.action == "list":
             print(f"{name}: {'recorded' if done else 'not run yet'}")
         elif options.action == "measure":
-            measure_one(*run, options.root)
+            measure_one(*run, options.root, commit)
         elif not done:
             print(f"[{count}/{len(runs)}] {name}", flush=True)
             train_one(*run, options.root)

@@ -92,3 +92,13 @@ def test_only_plain_markdown(notebook):
 
 def test_claims_are_asserted(notebook):
     assert sum("assert " in cell.source for cell in code_cells(notebook)) >= 3
+
+
+def test_figures_of_all_chapters_have_different_names():
+    names = [
+        cell.metadata.mystnb.figure.name
+        for path in NOTEBOOKS
+        for cell in code_cells(nbformat.read(path, as_version=4))
+        if "figure" in cell.metadata.get("mystnb", {})
+    ]
+    assert len(names) == len(set(names)), [name for name in names if names.count(name) > 1]
