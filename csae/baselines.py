@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from csae.networks import Autoencoder, CSAEOutput, NetworkConfig
+from csae.networks import ClassifyingAutoencoder, NetworkConfig
 
 
-class SupervisedAutoencoder(Autoencoder):
+class SupervisedAutoencoder(ClassifyingAutoencoder):
     """Autoencoder whose code also feeds a trained linear classifier (Le et al. 2018).
 
     It differs from a CSAE in one thing: the fixed centroids are replaced by a linear layer that is
@@ -40,13 +40,3 @@ class SupervisedAutoencoder(Autoencoder):
         """Return the head's scores (N, K) of codes (N, d), the place of a CSAE's similarities."""
         scores: Tensor = self.head(latents)
         return scores
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return int64 labels (N,) in 0..K-1: the class of the largest score."""
-        return self.similarities(self.encode(images)).argmax(dim=1)
-
-    def forward(self, images: Tensor) -> CSAEOutput:
-        """Encode, then classify and reconstruct from the same code, noisy in training mode."""
-        latents = self.encode(images)
-        noisy = self.noise(latents)
-        return CSAEOutput(self.decode(noisy), self.similarities(noisy), latents)

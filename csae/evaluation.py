@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from scipy import special
@@ -13,24 +13,9 @@ from torch import Tensor
 
 from csae.data import ImageDataset, batches, to_pixels
 from csae.losses import nearest_centroid
-from csae.networks import Autoencoder
+from csae.networks import Autoencoder, ClassifyingAutoencoder
 
 _SILHOUETTE_ROWS = 1000  # codes whose distances to all others are held at once
-
-
-@runtime_checkable
-class Classifier(Protocol):
-    """A model that scores classes: a CSAE, or one of the baselines with a trained head.
-
-    Attributes:
-        num_classes: Number of classes K.
-    """
-
-    num_classes: int
-
-    def similarities(self, latents: Tensor) -> Tensor:
-        """Return scores (N, K) of codes (N, d); the largest names the class."""
-        ...
 
 
 class Reconstructions(NamedTuple):
@@ -91,7 +76,7 @@ def predict(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500)
     """Encode, classify and reconstruct every image, in order, in evaluation mode.
 
     Args:
-        model: A `Classifier`, in any mode; it is left in the mode it came in.
+        model: A `ClassifyingAutoencoder`, in any mode; it is left in the mode it came in.
         dataset: N images.
         batch_size: Images a batch, at least 1; it changes speed and memory, not results.
 
@@ -101,7 +86,7 @@ def predict(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500)
     Raises:
         ValueError: The model names no classes.
     """
-    if not isinstance(model, Classifier):
+    if not isinstance(model, ClassifyingAutoencoder):
         raise ValueError(
             f"model must have similarities to classes, as a CSAE has, got {type(model).__name__}; "
             "reconstruct takes a plain autoencoder"
@@ -117,17 +102,18 @@ def evaluate(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
 
     Args:
         model: Any mode; it is left in the mode it came in.
-        dataset: Images and labels; for a `Classifier` with as many classes as the model has.
+        dataset: Images and labels; for a `ClassifyingAutoencoder` with as many classes as the model
+            has.
 
     Returns:
-        ``accuracy``, the fraction classified correctly in 0..1 (of a `Classifier`; a plain
-        autoencoder names no classes), and ``psnr`` in dB (see `psnr`).
+        ``accuracy``, the fraction classified correctly in 0..1 (a plain autoencoder names no
+        classes and has none), and ``psnr`` in dB (see `psnr`).
 
     Raises:
         ValueError: The data set and the model differ in their number of classes.
     """
     originals = dataset.images / 255
-    if not isinstance(model, Classifier):
+    if not isinstance(model, ClassifyingAutoencoder):
         return {"psnr": psnr(originals, reconstruct(model, dataset).reconstructions)}
     if dataset.num_classes != model.num_classes:
         raise ValueError(

@@ -432,7 +432,31 @@ class CSAEOutput(NamedTuple):
     latents: Tensor
 
 
-class CSAE(Autoencoder):
+class ClassifyingAutoencoder(Autoencoder):
+    """Autoencoder whose code also names the class. Subclasses say how, in `similarities`.
+
+    Attributes:
+        num_classes: Number of classes K.
+    """
+
+    num_classes: int
+
+    def similarities(self, latents: Tensor) -> Tensor:
+        """Return scores (N, K) of codes (N, d); the largest names the class."""
+        raise NotImplementedError
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Return int64 labels (N,) in 0..K-1: the class of the largest score."""
+        return self.similarities(self.encode(images)).argmax(dim=1)
+
+    def forward(self, images: Tensor) -> CSAEOutput:
+        """Encode, then classify and reconstruct from the same code, noisy in training mode."""
+        latents = self.encode(images)
+        noisy = self.noise(latents)
+        return CSAEOutput(self.decode(noisy), self.similarities(noisy), latents)
+
+
+class CSAE(ClassifyingAutoencoder):
     """Classification-supervised autoencoder on fixed class centroids.
 
     One code per image serves two purposes: its nearest centroid names the class, and the decoder
@@ -492,13 +516,3 @@ class CSAE(Autoencoder):
         Equations: nearest-is-most-similar.
         """
         return latents @ (self.centroids / self.centroids.square().sum(dim=1, keepdim=True)).T
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return int64 labels (N,) in 0..K-1: the nearest centroid to each image's code."""
-        return self.similarities(self.encode(images)).argmax(dim=1)
-
-    def forward(self, images: Tensor) -> CSAEOutput:
-        """Encode, then classify and reconstruct from the same code, noisy in training mode."""
-        latents = self.encode(images)
-        noisy = self.noise(latents)
-        return CSAEOutput(self.decode(noisy), self.similarities(noisy), latents)
