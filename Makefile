@@ -21,7 +21,7 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[book,test,dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[book,dev,export,tensorboard,test]'
 	touch $@
 
 test: $(READY)
