@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -94,6 +94,12 @@ class ImageDataset:
         """Number of classes K."""
         return len(self.classes)
 
+    def to(self, device: torch.device | str) -> ImageDataset:
+        """Return the data set with its tensors on a device; itself if they are there."""
+        if self.images.device == torch.device(device):
+            return self
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -171,6 +177,59 @@ def load_dataset(
     return _make(images, labels, classes, name, split)
 
 
+def map_dataset(
+    images: str | os.PathLike[str],
+    labels: str | os.PathLike[str],
+    classes: Sequence[str],
+    *,
+    name: str,
+    split: str,
+) -> ImageDataset:
+    """Open a data set of your own, of any size, without reading it into memory.
+
+    The files are mapped: a training step reads the images of its batch, and the system keeps what
+    fits. Both are read once in full here, a piece at a time, for their checksum and to check the
+    labels.
+
+    Args:
+        images: A ``.npy`` file, as `numpy.save` writes it: (N, 28, 28) or (N, 1, 28, 28) uint8.
+        labels: A ``.npy`` file: (N,) integers in 0..K-1.
+        classes: The K class names.
+        name: What to call the data set; it stands in records.
+        split: One of ``SPLITS``.
+
+    Returns:
+        The data set; its images stay in their file, its labels are in memory.
+
+    Raises:
+        ValueError: ``split`` is unknown, or a file holds something else.
+        FileNotFoundError: A file is missing.
+    """
+    _check_choice("split", split, SPLITS)
+    # Copy-on-write, because PyTorch wants memory it may write to: the file never changes.
+    pictures = np.load(images, mmap_mode="c", allow_pickle=False)
+    numbers = np.load(labels, allow_pickle=False)
+    if pictures.dtype != np.uint8 or pictures.shape[1:] not in ((28, 28), (1, 28, 28)):
+        raise ValueError(
+            f"images must be a file of uint8 images (N, 28, 28), {images} holds {pictures.dtype} "
+            f"of shape {pictures.shape}"
+        )
+    if numbers.shape != (len(pictures),) or not np.issubdtype(numbers.dtype, np.integer):
+        raise ValueError(
+            f"labels must be a file of {len(pictures):,} integers, one for each image, {labels} "
+            f"holds {numbers.dtype} of shape {numbers.shape}"
+        )
+    if len(numbers) == 0 or numbers.min() < 0 or numbers.max() >= len(classes):
+        raise ValueError(f"labels must be from 0 to {len(classes) - 1}, one for each of classes")
+    return _make(
+        torch.from_numpy(pictures.reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE)),
+        torch.from_numpy(numbers.astype(np.int64)),
+        tuple(classes),
+        name,
+        split,
+    )
+
+
 def prepare(images: Tensor, image_size: int = PADDED_SIZE) -> Tensor:
     """Turn stored images into what the networks read.
 
@@ -240,21 +299,22 @@ def batches(
     batch_size: int,
     *,
     device: torch.device | str = "cpu",
-    shuffle: bool = False,
+    order: Tensor | None = None,
     augmentation: Augmentation | None = None,
     image_size: int = PADDED_SIZE,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield prepared batches; each image appears once.
+    """Yield prepared batches.
 
-    The uint8 images move to ``device`` once, and are cut, padded, scaled and augmented there.
-    Random numbers come from PyTorch's global generator, so ``torch.manual_seed`` repeats them.
+    The uint8 images of a batch are gathered where the data set lies, and moved to ``device``, where
+    they are padded, scaled and augmented. Random numbers come from PyTorch's global generator, so
+    ``torch.manual_seed`` repeats them.
 
     Args:
-        dataset: The images and labels.
-        batch_size: Images a batch, at least 1. When shuffling, an incomplete last batch is left
-            out, so that batch normalisation always sees a full one.
-        device: Where the batches are made.
-        shuffle: Whether to visit the images in random order.
+        dataset: The images and labels: on ``device``, or in main memory, or mapped from files.
+        batch_size: Images a batch, at least 1; the last batch may hold fewer.
+        device: Where the batches go.
+        order: (n,) int64 rows of the data set, in the order of the visit; by default all of them,
+            from the first to the last.
         augmentation: Random changes to each image.
         image_size: Height and width of the batches' images, see `prepare`.
 
@@ -263,20 +323,27 @@ def batches(
         ``device``.
 
     Raises:
-        ValueError: ``batch_size`` is below 1, or larger than a data set that is shuffled.
+        ValueError: ``batch_size`` is below 1.
     """
-    if batch_size < 1 or (shuffle and batch_size > len(dataset)):
-        raise ValueError(
-            f"batch_size must be from 1 to the number of images, {len(dataset):,}; got {batch_size}"
-        )
-    images, labels = dataset.images.to(device), dataset.labels.to(device)
-    order = torch.randperm(len(dataset)).to(device) if shuffle else None
-    end = len(dataset) - len(dataset) % batch_size if shuffle else len(dataset)
-    for start in range(0, end, batch_size):
-        rows = slice(start, start + batch_size)
-        chosen = rows if order is None else order[rows]
-        batch = prepare(images[chosen], image_size)
-        yield (augmentation(batch) if augmentation else batch), labels[chosen]
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    device = torch.device(device)
+    if order is not None:
+        order = order.to(dataset.images.device)
+    for start in range(0, len(dataset) if order is None else len(order), batch_size):
+        rows: slice | Tensor = slice(start, start + batch_size)
+        if order is not None:
+            rows = order[rows]
+        images, labels = _move(dataset.images[rows], device), _move(dataset.labels[rows], device)
+        batch = prepare(images, image_size)
+        yield (augmentation(batch) if augmentation else batch), labels
+
+
+def _move(part: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device, without waiting for the copy where the device allows it."""
+    if part.device.type == "cpu" and device.type == "cuda":
+        part = part.pin_memory()
+    return part.to(device, non_blocking=True)
 
 
 def _shift(images: Tensor, most: int) -> Tensor:
@@ -431,6 +498,6 @@ def _make(
     images: Tensor, labels: Tensor, classes: tuple[str, ...], name: str, split: str
 ) -> ImageDataset:
     images, labels = images.contiguous(), labels.contiguous()
-    digest = hashlib.sha256(images.numpy().tobytes())
-    digest.update(labels.numpy().tobytes())
+    digest = hashlib.sha256(images.numpy())  # no copy: images may be mapped from a large file
+    digest.update(labels.numpy())
     return ImageDataset(images, labels, classes, name, split, digest.hexdigest())

@@ -1,6 +1,6 @@
 """Gaussian noise on latent codes, during training only; what it does, and measures of that.
 
-Taught in the chapter on noise injection. This module knows nothing of the rest of the package.
+Taught in the chapter on noise injection. This module stands below the rest of the package.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from csae.distributed import own_rows
 
 SHAPES = ("linear", "cosine")
 _CHUNK = 100  # codes decoded at a time: bounds memory, changes no result
@@ -47,7 +49,9 @@ class GaussianNoise(nn.Module):
         """Return ``latents``, of any shape, with noise added in training mode."""
         if not self.training or self.std == 0:
             return latents
-        return latents + self.std * torch.randn_like(latents)
+        rest, like = latents.shape[1:], {"dtype": latents.dtype, "device": latents.device}
+        noise = own_rows(lambda count: torch.randn(count, *rest, **like), len(latents))
+        return latents + self.std * noise
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows between the brackets."""

@@ -10,13 +10,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 
+from csae.files import write_whole
 from csae.networks import CSAE, NetworkConfig
 
 # In an installed package, and in the repository.
@@ -151,18 +151,3 @@ def load_sweep(name: str) -> list[dict[str, Any]]:
 def write_json(path: str | os.PathLike[str], record: dict[str, Any]) -> None:
     """Write a record as readable json, whole or not at all."""
     write_whole(Path(path), (json.dumps(record, indent=2) + "\n").encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its destination first, then move it there in one step."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp lets only the owner read
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

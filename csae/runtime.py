@@ -15,7 +15,7 @@ import torch
 
 import csae
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
+ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 TIERS = ("quick", "full")
 _PACKAGES = ("torchvision", "numpy", "safetensors")
@@ -48,20 +48,20 @@ def describe() -> str:
     )
 
 
-def resolve_device(device: str) -> torch.device:
+def resolve_device(accelerator: str) -> torch.device:
     """Return the device a name stands for; ``"auto"`` is CUDA, else MPS, else the CPU.
 
     Raises:
-        ValueError: The device is not present.
+        ValueError: The accelerator is not present.
     """
     present = {"cpu": True, "cuda": torch.cuda.is_available()}
     present["mps"] = torch.backends.mps.is_available()
-    if device == "auto":
-        device = next(name for name in ("cuda", "mps", "cpu") if present[name])
-    if not present[device]:
+    if accelerator == "auto":
+        accelerator = next(name for name in ("cuda", "mps", "cpu") if present[name])
+    if not present[accelerator]:
         here = ", ".join(name for name, is_present in present.items() if is_present)
-        raise ValueError(f"device must be one that is present ({here}), got {device!r}")
-    return torch.device(device)
+        raise ValueError(f"accelerator must be one that is present ({here}), got {accelerator!r}")
+    return torch.device(accelerator)
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

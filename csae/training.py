@@ -1,31 +1,51 @@
 """The training loop: it takes a model, a loss and data without knowing which.
 
+Lightning Fabric lies under the loop: it starts the processes, places model and numbers, and averages
+gradients. Whatever the number of processes, a batch holds the same images with the same random
+changes and the same noise.
+
 Taught in the chapter on full training.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, StepLR
 from tqdm import tqdm
 
 from csae.data import Augmentation, ImageDataset, batches
+from csae.distributed import share_batch_norm
 from csae.runtime import (
-    DEVICES,
+    ACCELERATORS,
     PRECISIONS,
     keep_freed_memory,
     resolve_device,
     resolve_precision,
 )
+from csae.state import TrainingState
 
 Metrics = dict[str, float]
 TIMINGS = ("seconds", "images_per_second")  # the metrics that differ from run to run
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("one-cycle", "step", "constant")
+_LOOK_EVERY = 1.0  # seconds between two looks at the loss: reading it waits for the device
+_MACHINE = ("accelerator", "devices", "num_nodes")  # settings that a run may be continued without
 
 
 @dataclass(frozen=True)
@@ -34,13 +54,18 @@ class TrainingConfig:
 
     Attributes:
         epochs: Passes over the training images, at least 1.
-        batch_size: Images a step, at least 2 (batch normalisation needs two).
-        learning_rate: Peak of the one-cycle schedule, positive.
-        weight_decay: AdamW's decoupled weight decay, zero or more.
+        batch_size: Images a step, over all processes; at least 2 (batch normalisation needs two).
+        learning_rate: Largest one of the schedule, positive.
+        weight_decay: Zero or more; decoupled in ``"adamw"``, else added to the gradient.
+        optimizer: ``"adamw"``, ``"adam"``, or ``"sgd"`` with momentum 0.9.
+        schedule: ``"one-cycle"`` (up, then down to nearly zero, by the step), ``"step"`` (a tenth
+            after each quarter of the epochs), or ``"constant"``.
         seed: Chooses order, augmentation and noise. On a CPU the same seed, thread count and
             versions repeat a run bit for bit.
         augmentation: Random changes to the training images.
-        device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for the fastest one present.
+        accelerator: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"`` for the fastest one present.
+        devices: Processes on each machine, one for each device; at least 1.
+        num_nodes: Machines, at least 1.
         precision: ``"fp32"``; ``"bf16"`` for bfloat16 autocast; or ``"auto"``, which is bf16
             where the processor computes with it natively.
     """
@@ -49,13 +74,23 @@ class TrainingConfig:
     batch_size: int = 256
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
+    optimizer: str = "adamw"
+    schedule: str = "one-cycle"
     seed: int = 0
     augmentation: Augmentation = field(default_factory=Augmentation)
-    device: str = "auto"
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("seed", 0)):
+        for name, least in (
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("seed", 0),
+            ("devices", 1),
+            ("num_nodes", 1),
+        ):
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
@@ -67,9 +102,49 @@ class TrainingConfig:
             raise ValueError(
                 f"weight_decay must be a finite number of at least 0, got {self.weight_decay!r}"
             )
-        for name, allowed in (("device", DEVICES), ("precision", PRECISIONS)):
+        for name, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("accelerator", ACCELERATORS),
+            ("precision", PRECISIONS),
+        ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+
+
+def launch(config: TrainingConfig) -> Fabric:
+    """Start the processes that a configuration asks for, or join those that are there.
+
+    With several devices and no launcher, this process starts the others: copies of itself that run
+    the same script. Under ``torchrun`` and SLURM the processes exist already; ``torchrun`` also
+    says how many.
+
+    Raises:
+        ValueError: The accelerator is not present, or the batch cannot be shared evenly.
+    """
+    device = resolve_device(config.accelerator)
+    devices, num_nodes = config.devices, config.num_nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ and devices == num_nodes == 1:
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        num_nodes = int(os.environ["WORLD_SIZE"]) // devices
+    processes = devices * num_nodes
+    if config.batch_size % processes:
+        raise ValueError(
+            f"batch_size must be a multiple of the {processes} processes that share a batch, "
+            f"got {config.batch_size}"
+        )
+    # Batch normalisation is shared already; its statistics are the same everywhere.
+    shared = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    precision = resolve_precision(config.precision, device)
+    fabric = Fabric(
+        accelerator=device.type,
+        strategy=shared if processes > 1 else "auto",
+        devices=devices,
+        num_nodes=num_nodes,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
 
 
 def train(
@@ -81,21 +156,31 @@ def train(
     validate: Callable[[nn.Module], Metrics] | None = None,
     on_epoch: Callable[[Metrics], None] | None = None,
     on_step: Callable[[float], None] | None = None,
+    state_file: Path | None = None,
+    save_every: float = 60.0,
+    fabric: Fabric | None = None,
     progress: bool = True,
 ) -> list[Metrics]:
-    """Train a model in place with AdamW and a one-cycle learning rate.
+    """Train a model in place.
 
     Args:
         model: Takes images (N, 1, S, S) in [-1, 1], where S is its attribute ``image_size``. It is
             moved to the chosen device.
         criterion: Takes the model's output, images and labels; returns scalars, among them
-            ``loss``, which is minimised.
+            ``loss``, which is minimised. Each is a mean over the batch.
         dataset: The training images.
         config: How to train.
-        validate: Called with the model after each epoch; its metrics join the epoch's.
-        on_epoch: Called with each epoch's metrics as soon as they are known.
+        validate: Called with the model after each epoch, in the first process only; its metrics
+            join the epoch's.
+        on_epoch: Called with each epoch's metrics as soon as they are known, in the first process
+            only.
         on_step: Called before each step with the share of all steps that is done, from 0 to below
             1; for schedules.
+        state_file: Where to keep the state of the run: after each epoch, every ``save_every``
+            seconds, and when Ctrl-C or SIGTERM ends it. If the file exists, the run goes on from
+            there, and on a CPU ends with the very weights of an uninterrupted one.
+        save_every: Seconds between two savings inside an epoch.
+        fabric: What `launch` returned, if it has been called already.
         progress: Whether to show a progress bar, on standard error.
 
     Returns:
@@ -104,85 +189,124 @@ def train(
         and what ``validate`` returned with ``validation_`` before each name.
 
     Raises:
-        ValueError: The batch is larger than the data set.
-        FloatingPointError: The loss is no longer finite.
+        ValueError: The batch is larger than the data set, or ``state_file`` is no state of this
+            run.
+        FloatingPointError: The loss is no longer finite. The state is that of an earlier moment.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the current step.
     """
-    device = resolve_device(config.device)
-    precision = resolve_precision(config.precision, device)
     steps = len(dataset) // config.batch_size
     if steps == 0:
         raise ValueError(
             f"batch_size must be at most the {len(dataset):,} training images, "
             f"got {config.batch_size}"
         )
+    fabric = launch(config) if fabric is None else fabric
+    device, share = fabric.device, config.batch_size // fabric.world_size
     if device.type == "cpu":
         keep_freed_memory()
     # Channels-last is the layout the convolution kernels prefer; it changes speed, not results.
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=config.learning_rate, total_steps=config.epochs * steps
-    )
-    history: list[Metrics] = []
-    measured: Metrics = {}  # on the validation images, after the latest epoch
-    with torch.random.fork_rng(), _bar(config, steps, progress) as bar:
+    share_batch_norm(model)
+    optimizer = make_optimizer(model, config)
+    schedule = make_schedule(optimizer, config, steps)
+    prepared, stepper = fabric.setup(model, optimizer)
+    if _fits(dataset, device):
+        dataset = dataset.to(device)
+    state = TrainingState(model, optimizer, schedule, _identity(config, dataset), device)
+    progress = progress and fabric.is_global_zero
+    with (
+        torch.random.fork_rng(),
+        _interrupts() as interrupt,
+        _bar(config, steps, progress) as bar,
+    ):
         torch.manual_seed(config.seed)
-        for epoch in range(1, config.epochs + 1):
+        if state_file is not None and state_file.exists():
+            state.load(state_file)
+        looked = saved = time.perf_counter()
+        bar.update(((state.epoch - 1) * steps + state.step) * config.batch_size)
+        while state.epoch <= config.epochs:
             model.train()
-            bar.set_description(f"epoch {epoch}/{config.epochs}")
-            sums: dict[str, Tensor] = {}
-            start, shown = time.perf_counter(), 0.0
-            drawn = batches(
+            bar.set_description(f"epoch {state.epoch}/{config.epochs}")
+            started = time.perf_counter() - state.seconds
+            order = visiting_order(len(dataset), config, state.epoch)  # (steps, batch_size)
+            own = order.view(steps, fabric.world_size, share)[state.step :, fabric.global_rank]
+            for images, labels in batches(
                 dataset,
-                config.batch_size,
+                share,
                 device=device,
-                shuffle=True,
+                order=own.flatten(),
                 augmentation=config.augmentation,
                 image_size=model.image_size,  # type: ignore[arg-type]
-            )
-            for step, (images, labels) in enumerate(drawn, start=1):
+            ):
                 if on_step is not None:
-                    on_step(((epoch - 1) * steps + step - 1) / (config.epochs * steps))
-                with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                    output = model(images)
+                    on_step(((state.epoch - 1) * steps + state.step) / (config.epochs * steps))
+                output = prepared(images)
                 terms = criterion(output, images, labels)
-                optimizer.zero_grad()
-                terms["loss"].backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                stepper.zero_grad()
+                fabric.backward(terms["loss"])
+                stepper.step()
                 schedule.step()
-                for name, term in terms.items():  # summed on the device: no waiting in the step
-                    sums[name] = sums[name] + term.detach() if name in sums else term.detach()
-                if progress and time.perf_counter() - shown > 1:  # reading a sum waits for it
-                    shown = time.perf_counter()
-                    so_far = {name: float(total / step) for name, total in sums.items()}
-                    bar.set_postfix_str(summary(measured | so_far), refresh=False)
-                bar.update(len(images))
-            metrics: Metrics = {"epoch": epoch}
-            metrics.update({name: float(total / steps) for name, total in sums.items()})
-            seconds = time.perf_counter() - start
-            if not math.isfinite(metrics["loss"]):
-                raise FloatingPointError(
-                    f"the loss is {metrics['loss']} after epoch {epoch}: try a learning_rate below "
-                    f"{config.learning_rate:g}"
-                )
-            metrics["learning_rate"] = float(schedule.get_last_lr()[0])
-            if validate is not None:
-                measured = {f"validation_{k}": v for k, v in validate(model).items()}
-                metrics |= measured
-            metrics |= {
-                "seconds": seconds,
-                "images_per_second": steps * config.batch_size / seconds,
-            }
-            history.append(metrics)
+                state.add(terms)
+                bar.update(config.batch_size)
+                now = time.perf_counter()
+                if interrupt.is_set() or now - looked > _LOOK_EVERY:
+                    looked, state.seconds = now, now - started
+                    _check_finite(state, config, state_file)
+                    bar.set_postfix_str(summary(_last_measured(state) | _means(state)), False)
+                    if interrupt.is_set() or now - saved > save_every:
+                        saved = now
+                        _save(state, state_file, fabric)
+                    if interrupt.is_set():
+                        raise KeyboardInterrupt
+            _check_finite(state, config, state_file)
+            state.seconds = time.perf_counter() - started
+            metrics = _close_epoch(state, config, fabric, validate)
             bar.set_postfix_str(summary({k: v for k, v in metrics.items() if k not in TIMINGS}))
-            if on_epoch is not None:
+            _save(state, state_file, fabric)
+            saved = time.perf_counter()
+            if on_epoch is not None and fabric.is_global_zero:
                 on_epoch(metrics)
-    return history
+            if interrupt.is_set():
+                raise KeyboardInterrupt
+    return state.history
+
+
+def visiting_order(count: int, config: TrainingConfig, epoch: int) -> Tensor:
+    """Return the rows that an epoch visits, a row a batch: (steps, batch_size) int64.
+
+    It depends on the seed and the epoch only. Images that do not fill a last batch are left out,
+    different ones in each epoch, so that batch normalisation always sees a full batch.
+
+    Args:
+        count: Images in the data set, at least ``config.batch_size``.
+        config: How to train.
+        epoch: From 1.
+    """
+    generator = torch.Generator().manual_seed(config.seed * 2**32 + epoch)
+    steps = count // config.batch_size
+    order = torch.randperm(count, generator=generator)
+    return order[: steps * config.batch_size].view(steps, config.batch_size)
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
+    """Return the optimiser of a configuration for a model's parameters."""
+    settings: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    # One kernel for the whole update instead of several for each parameter.
+    settings["fused"] = next(model.parameters()).device.type in ("cpu", "cuda")
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(model.parameters(), momentum=0.9, **settings)
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(model.parameters(), **settings)
+
+
+def make_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
+    """Return the schedule of a configuration; it moves with each of an epoch's ``steps``."""
+    total = config.epochs * steps
+    if config.schedule == "one-cycle":
+        return OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=total)
+    if config.schedule == "step":
+        return StepLR(optimizer, max(1, round(config.epochs / 4)) * steps, gamma=0.1)
+    return LambdaLR(optimizer, lambda _: 1.0)
 
 
 def summary(metrics: Metrics) -> str:
@@ -207,3 +331,101 @@ def _bar(config: TrainingConfig, steps: int, progress: bool) -> tqdm:
         mininterval=0.5,
         dynamic_ncols=True,
     )
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into an event, so that a step is never left half done.
+
+    A second one does not wait for the step.
+    """
+    event = threading.Event()
+
+    def handle(*_: object) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield event  # only the main thread may handle signals
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, handle) for number in signals}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fits(dataset: ImageDataset, device: torch.device) -> bool:
+    """Whether the images may move to the device, leaving half of its free memory for the rest."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return dataset.images.nbytes < free / 2
+
+
+def _identity(config: TrainingConfig, dataset: ImageDataset) -> dict[str, Any]:
+    """Return what a run and its continuation must share."""
+    settings = dataclasses.asdict(config)
+    for name in _MACHINE:
+        del settings[name]
+    return settings | {"training images": dataset.fingerprint}
+
+
+def _means(state: TrainingState) -> Metrics:
+    return {name: float(total / state.step) for name, total in state.sums.items()}
+
+
+def _last_measured(state: TrainingState) -> Metrics:
+    """Return what was measured on the validation images after the latest complete epoch."""
+    latest = state.history[-1] if state.history else {}
+    return {name: value for name, value in latest.items() if name.startswith("validation_")}
+
+
+def _check_finite(state: TrainingState, config: TrainingConfig, state_file: Path | None) -> None:
+    loss = _means(state)["loss"]
+    if math.isfinite(loss):
+        return
+    kept = ""
+    if state_file is not None and state_file.exists():
+        kept = f". What was finite is kept in {state_file}"
+    raise FloatingPointError(
+        f"the loss is {loss} after step {state.step} of epoch {state.epoch}: begin a new run with "
+        f"a learning_rate below {config.learning_rate:g}{kept}"
+    )
+
+
+def _save(state: TrainingState, path: Path | None, fabric: Fabric) -> None:
+    if path is None or not fabric.is_global_zero:
+        return
+    try:
+        state.save(path)
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"the state of the run could not be saved ({error.strerror}). Make room and resume: "
+            "an earlier state, if there was one, is still there",
+            str(path),
+        ) from error
+
+
+def _close_epoch(
+    state: TrainingState,
+    config: TrainingConfig,
+    fabric: Fabric,
+    validate: Callable[[nn.Module], Metrics] | None,
+) -> Metrics:
+    """Average the epoch's scalars over its steps and processes, measure, and close the epoch."""
+    images = state.step * config.batch_size
+    totals = fabric.all_reduce(state.sums, reduce_op="mean")
+    metrics: Metrics = {"epoch": state.epoch}
+    metrics |= {name: float(total / state.step) for name, total in totals.items()}
+    metrics["learning_rate"] = float(state.schedule.get_last_lr()[0])
+    if validate is not None and fabric.is_global_zero:
+        metrics |= {f"validation_{k}": v for k, v in validate(state.model).items()}
+    metrics |= {"seconds": state.seconds, "images_per_second": images / state.seconds}
+    metrics = fabric.broadcast(metrics)
+    state.finish_epoch(metrics)
+    return metrics

@@ -37,7 +37,7 @@ def test_it_trains_and_is_evaluated_like_a_csae(digits):
     torch.manual_seed(0)
     model = SupervisedAutoencoder(10, NetworkConfig.fully_connected(16))
     head = model.head.weight.detach().clone()
-    config = TrainingConfig(epochs=4, batch_size=32, device="cpu", precision="fp32")
+    config = TrainingConfig(epochs=4, batch_size=32, accelerator="cpu", precision="fp32")
     history = train(model, CSAELoss(), digits, config, progress=False)
     assert history[-1]["classification"] < history[0]["classification"]
     assert not torch.equal(model.head.weight, head)

@@ -105,7 +105,7 @@ def test_schedule_drives_the_noise_in_training():
         schedule(progress)
         seen.append(model.noise.std)
 
-    config = csae.TrainingConfig(epochs=2, batch_size=250, device="cpu", precision="fp32")
+    config = csae.TrainingConfig(epochs=2, batch_size=250, accelerator="cpu", precision="fp32")
     csae.train(model, CSAELoss(), dataset, config, on_step=on_step, progress=False)
     assert seen == pytest.approx([0.4, 0.3, 0.2, 0.1])
 

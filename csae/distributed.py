@@ -1,0 +1,113 @@
+"""What several training processes share: random numbers, and the statistics of a batch.
+
+Each process holds the same model and the same random state, and works on its own rows of a batch.
+Both functions here see to it that the result does not depend on the number of processes.
+
+Taught in the chapter on full training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+
+def own_rows(draw: Callable[[int], Tensor], count: int) -> Tensor:
+    """Draw random numbers for the batch of all processes, and return the rows of this process.
+
+    All processes draw the same numbers, so the n-th image of a batch meets the same noise whether
+    one process works on the batch or eight share it.
+
+    Args:
+        draw: Returns as many rows of random numbers as it is asked for.
+        count: Rows of this process; every process has as many.
+
+    Returns:
+        ``count`` rows; without other processes simply ``draw(count)``.
+    """
+    if not _is_shared():
+        return draw(count)
+    first = dist.get_rank() * count
+    return draw(count * dist.get_world_size())[first : first + count]
+
+
+def share_batch_norm(model: nn.Module) -> None:
+    """Let batch normalisation see the batch of all processes instead of one process's part.
+
+    PyTorch's own layer for this works on CUDA only; on a CPU, `SharedBatchNorm2d` takes its place.
+    Parameters, buffers and their names stay. Does nothing in a single process.
+
+    Args:
+        model: Changed in place; its `torch.nn.BatchNorm2d` layers are replaced.
+    """
+    if not _is_shared():
+        return
+    if next(model.parameters()).device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        return
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is nn.BatchNorm2d:
+                setattr(module, name, SharedBatchNorm2d.of(child))
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the parts of a batch that several processes hold.
+
+    In training mode every process normalises with the mean and the variance of the whole batch, and
+    gradients flow through both to all processes. Every process must hold equally many images. In
+    evaluation mode it is an ordinary `torch.nn.BatchNorm2d`.
+    """
+
+    @classmethod
+    def of(cls, layer: nn.BatchNorm2d) -> SharedBatchNorm2d:
+        """Return a layer with the parameters and buffers of another one."""
+        shared = cls(layer.num_features, layer.eps, layer.momentum, layer.affine)
+        shared.__dict__.update(layer.__dict__)
+        return shared
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return normalised features of the shape of ``x`` (N, C, H, W)."""
+        if not (self.training and _is_shared()):
+            return super().forward(x)
+        features = x.float()
+        count = features.numel() // features.shape[1] * dist.get_world_size()
+        mean = _sum_over_processes(features.sum(dim=(0, 2, 3))) / count
+        centred = features - mean[:, None, None]
+        variance = _sum_over_processes(centred.square().sum(dim=(0, 2, 3))) / count
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]
+            unbiased = variance * (count / (count - 1))
+            self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr, arg-type]
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """Sum over processes; the gradient of a sum of everybody's losses is summed likewise."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    return total
+
+
+def _is_shared() -> bool:
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
