@@ -8,7 +8,7 @@ import torch
 from csae import cli, data
 from csae.data import ImageDataset
 
-FAST = ["--epochs", "1", "--batch-size", "32", "--device", "cpu", "--quiet"]
+FAST = ["--epochs", "1", "--batch-size", "32", "--accelerator", "cpu", "--quiet"]
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_evaluate_repeats_the_record(small, tmp_path, capsys):
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     capsys.readouterr()
     checkpoint = str(tmp_path / "run" / "checkpoint.safetensors")
-    assert cli.main(["evaluate", checkpoint, "--sample", "--device", "cpu", "--json"]) == 0
+    assert cli.main(["evaluate", checkpoint, "--sample", "--accelerator", "cpu", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert {k: result[k] for k in ("accuracy", "psnr")} == pytest.approx(record["test"])
     assert result["dataset"] == "mnist-sample"
@@ -127,9 +127,9 @@ def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     # The second call to evaluate is the one on the test images, after the last epoch.
-    evaluate = cli.evaluate
+    evaluate = cli.train.evaluate
     calls = iter([evaluate, interrupted])
-    monkeypatch.setattr(cli, "evaluate", lambda *a, **k: next(calls)(*a, **k))
+    monkeypatch.setattr(cli.train, "evaluate", lambda *a, **k: next(calls)(*a, **k))
     assert train("--out", tmp_path / "run") == 130
     assert "interrupted" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint.safetensors"]

@@ -1,0 +1,66 @@
+"""The command line: ``csae`` or ``python -m csae``. There is one module a command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import csae
+from csae import data
+from csae.cli import evaluate, train
+
+_DESCRIPTION = """\
+Train and evaluate classification-supervised autoencoders (CSAE): one network that encodes,
+classifies, reconstructs and generates images, because its classes sit on fixed, evenly spread
+centroids.
+"""
+_EXAMPLES = """\
+examples:
+  python -m csae train --dataset mnist --sample --epochs 5     a first run, no download
+  python -m csae train --dataset fashion-mnist --epochs 10     the full data set
+  python -m csae evaluate runs/mnist-sample-seed0/checkpoint.safetensors --sample
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What follows the program's name; by default, what the shell passed.
+
+    Returns:
+        The exit status: 0, or 2 after wrong input, or 130 after an interrupt.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        print(f"csae: interrupted{_kept(options)}", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"csae: error: {error}", file=sys.stderr)
+        return 2
+    except (data.DataUnavailableError, data.CorruptDataError) as error:
+        print(f"csae: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _kept(options: argparse.Namespace) -> str:
+    """What an interrupted command leaves behind, if it says so."""
+    kept = getattr(options, "interrupted", None)
+    return f"; {kept}" if kept else ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="csae",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"csae {csae.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in (train, evaluate):
+        command.add(commands)
+    return parser
