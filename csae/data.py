@@ -498,6 +498,8 @@ def _make(
     images: Tensor, labels: Tensor, classes: tuple[str, ...], name: str, split: str
 ) -> ImageDataset:
     images, labels = images.contiguous(), labels.contiguous()
-    digest = hashlib.sha256(images.numpy())  # no copy: images may be mapped from a large file
-    digest.update(labels.numpy())
+    digest = hashlib.sha256(
+        memoryview(images.numpy())
+    )  # no copy: they may be mapped
+    digest.update(labels.numpy().data)
     return ImageDataset(images, labels, classes, name, split, digest.hexdigest())

@@ -47,7 +47,7 @@ def share_batch_norm(model: nn.Module) -> None:
     if not _is_shared():
         return
     if next(model.parameters()).device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         return
     for module in list(model.modules()):
         for name, child in module.named_children():
@@ -105,7 +105,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _sum_over_processes(value: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(value)
     return total
 
 

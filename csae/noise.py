@@ -49,8 +49,11 @@ class GaussianNoise(nn.Module):
         """Return ``latents``, of any shape, with noise added in training mode."""
         if not self.training or self.std == 0:
             return latents
-        rest, like = latents.shape[1:], {"dtype": latents.dtype, "device": latents.device}
-        noise = own_rows(lambda count: torch.randn(count, *rest, **like), len(latents))
+        dtype, device = latents.dtype, latents.device
+        shape = latents.shape[1:]
+        noise = own_rows(
+            lambda rows: torch.randn((rows, *shape), dtype=dtype, device=device), len(latents)
+        )
         return latents + self.std * noise
 
     def extra_repr(self) -> str:

@@ -1,8 +1,8 @@
 """The training loop: it takes a model, a loss and data without knowing which.
 
-Lightning Fabric lies under the loop: it starts the processes, places model and numbers, and averages
-gradients. Whatever the number of processes, a batch holds the same images with the same random
-changes and the same noise.
+Lightning Fabric lies under the loop: it starts the processes, places model and numbers, and
+averages gradients. Whatever the number of processes, a batch holds the same images with the same
+random changes and the same noise.
 
 Taught in the chapter on full training.
 """
@@ -10,6 +10,7 @@ Taught in the chapter on full training.
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import signal
@@ -23,7 +24,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, StepLR
@@ -136,6 +137,8 @@ def launch(config: TrainingConfig) -> Fabric:
     # Batch normalisation is shared already; its statistics are the same everywhere.
     shared = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     precision = resolve_precision(config.precision, device)
+    # Its notes on precision and ranks would stand between the lines of a progress bar.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
         accelerator=device.type,
         strategy=shared if processes > 1 else "auto",
@@ -419,7 +422,7 @@ def _close_epoch(
 ) -> Metrics:
     """Average the epoch's scalars over its steps and processes, measure, and close the epoch."""
     images = state.step * config.batch_size
-    totals = fabric.all_reduce(state.sums, reduce_op="mean")
+    totals: Any = fabric.all_reduce(state.sums, reduce_op="mean")
     metrics: Metrics = {"epoch": state.epoch}
     metrics |= {name: float(total / state.step) for name, total in totals.items()}
     metrics["learning_rate"] = float(state.schedule.get_last_lr()[0])

@@ -38,10 +38,11 @@ from csae.evaluation import (
     reconstruct,
     silhouette,
 )
+from csae.files import write_whole
 from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
 from csae.networks import CSAE, Autoencoder, NetworkConfig
 from csae.noise import path_steps, squared_jacobian_norm
-from csae.records import write_json, write_whole
+from csae.records import write_json
 from csae.runtime import environment, resolve_device, resolve_precision
 from csae.training import TIMINGS, TrainingConfig, train
 
@@ -186,7 +187,7 @@ def train_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> No
     task = SWEEPS[sweep]
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     config = TrainingConfig(epochs=task.epochs, seed=seed)
-    device = resolve_device(config.device)
+    device = resolve_device(config.accelerator)
     here = environment(device)  # now: the source may change while it trains
     parts = {s: load_dataset(task.dataset, s, data_root) for s in ("train", "validation")}
     torch.manual_seed(seed)

@@ -4,8 +4,11 @@ import gzip
 import hashlib
 import http.server
 import os
+import subprocess
+import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,8 @@ from hypothesis import strategies as st
 
 from csae import data
 from csae.data import Augmentation, ImageDataset, batches, load_dataset, prepare, to_pixels
+
+ROOT = Path(__file__).parents[1]
 
 
 def write_idx(path, array):

@@ -26,7 +26,9 @@ def test_absent_device_is_named():
         )
         if not present
     )
-    with pytest.raises(ValueError, match=f"accelerator must be one that is present .* got '{absent}'"):
+    with pytest.raises(
+        ValueError, match=f"accelerator must be one that is present .* got '{absent}'"
+    ):
         runtime.resolve_device(absent)
 
 

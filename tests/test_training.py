@@ -9,7 +9,9 @@ from csae.losses import CSAELoss, ImageError, JointLoss
 from csae.networks import Autoencoder, NetworkConfig
 from csae.training import TIMINGS, TrainingConfig, train
 
-SHORT = TrainingConfig(epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1))
+SHORT = TrainingConfig(
+    epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1)
+)
 
 
 def without_timings(history):
@@ -107,7 +109,10 @@ def test_a_loss_that_blows_up_is_reported(model, digits):
     def exploding(output, images, labels):
         return {"loss": CSAELoss()(output, images, labels)["loss"] * float("nan")}
 
-    with pytest.raises(FloatingPointError, match="loss is nan after step .* of epoch 1: begin a new run with a learning_rate"):
+    with pytest.raises(
+        FloatingPointError,
+        match="loss is nan after step .* of epoch 1: begin a new run with a learning_rate",
+    ):
         train(model, exploding, digits, SHORT, progress=False)
 
 

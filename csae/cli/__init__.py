@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+import torch
+
 import csae
 from csae import data
 from csae.cli import evaluate, train
@@ -43,7 +45,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (data.DataUnavailableError, data.CorruptDataError) as error:
         print(f"csae: error: {error}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if not _is_follower():
+            raise
+        # Its partners are gone: the process that failed or was interrupted says why.
+        print(f"csae: a process ends because another one has: {error}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _is_follower() -> bool:
+    """Whether this is one of several training processes, and not the first."""
+    return torch.distributed.is_initialized() and torch.distributed.get_rank() > 0
 
 
 def _kept(options: argparse.Namespace) -> str:

@@ -15,9 +15,8 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
         "--dataset",
         choices=data.DATASETS,
         metavar="NAME",
-        required=required,
         help=f"one of {', '.join(data.DATASETS)}"
-        + ("" if required else " (default: the one of the checkpoint)"),
+        + (" (needed for a new run)" if required else " (default: the one of the checkpoint)"),
         default=argparse.SUPPRESS,
     )
     group.add_argument(
@@ -43,7 +42,7 @@ def add_accelerator(parser: argparse._ActionsContainer) -> None:
     """Add ``--accelerator``, to a parser or to one of its groups."""
     parser.add_argument(
         "--accelerator",
-        choices=runtime.DEVICES,
+        choices=runtime.ACCELERATORS,
         default="auto",
         help="where to compute (default: %(default)s)",
     )

@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
+import json
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from csae import data, records, runtime, training
-from csae.centroids import simplex
 from csae.cli import options as shared
 from csae.evaluation import evaluate
-from csae.losses import CSAELoss
+from csae.losses import JointLoss
 from csae.networks import CSAE
+from csae.recipes import RECIPES, Recipe, recipe
 
-# Mirrored clothes are clothes, mirrored digits are not digits: handwriting is shifted instead.
-# Whether clothes gain from shifts, too, has not been measured.
-_AUGMENTATION = {"fashion-mnist": data.Augmentation(flip=True)}
-_HANDWRITING = data.Augmentation(shift=2)
+_SETTINGS = "settings.json"
+_STATE = "state.safetensors"
+_CHECKPOINT = "checkpoint.safetensors"
+_RECORD = "record.json"
+
+# Options that change one value of the recipe: option, type, metavar, help.
+_OPTIMISATION = (
+    ("--epochs", int, "N", "passes over the training images"),
+    ("--batch-size", int, "N", "images a step, over all processes"),
+    ("--learning-rate", float, "RATE", "largest learning rate"),
+    ("--weight-decay", float, "RATE", "weight decay"),
+    ("--optimizer", str, "NAME", f"one of {', '.join(training.OPTIMIZERS)}"),
+    ("--schedule", str, "NAME", f"one of {', '.join(training.SCHEDULES)}"),
+)
+_METHOD = (
+    ("--latent-dim", int, "N", "numbers in a code, at least classes - 1"),
+    ("--noise", float, "FRACTION", "latent noise, in units of the centroids' norm"),
+    ("--classification-weight", float, "WEIGHT", "weight of the cross-entropy"),
+    ("--smoothing", float, "SHARE", "label smoothing of the cross-entropy"),
+    ("--centroid-weight", float, "WEIGHT", "weight of the squared distance to the centroid"),
+    ("--reconstruction-weight", float, "WEIGHT", "weight of the squared error of the images"),
+    ("--wavelet-weight", float, "WEIGHT", "weight of the squared error of the Haar details"),
+    ("--sobel-weight", float, "WEIGHT", "weight of the squared error of the Sobel gradients"),
+)
 
 
 def add(commands: Any) -> None:
@@ -31,166 +54,185 @@ def add(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a model; write its weights and a record of the run",
-        description="Train a model with a progress bar, measure it once on the test images, and "
-        "write checkpoint.safetensors and record.json.",
+        description="Train a model, measure it once on the test images, and write "
+        f"{_CHECKPOINT} and {_RECORD}. A recipe says how; each option below that is given changes "
+        "one value of it.",
     )
-    train.set_defaults(run=_run, interrupted="epochs that had finished are in the checkpoint")
-    defaults = training.TrainingConfig()
+    train.set_defaults(run=_run, interrupted="go on with: csae train --resume FOLDER")
     shared.add_data(train, required=True)
     train.add_argument(
+        "--recipe",
+        choices=tuple(RECIPES),
+        default="quick",
+        help="how to train (default: %(default)s)",
+    )
+    where = train.add_mutually_exclusive_group()
+    where.add_argument(
         "--out",
         type=Path,
         metavar="FOLDER",
         help="folder for the results; it must be new or empty (default: a new folder in runs/)",
-        default=argparse.SUPPRESS,
     )
-    optimisation = train.add_argument_group("optimisation")
-    optimisation.add_argument(
-        "--epochs",
-        type=int,
-        metavar="N",
-        default=defaults.epochs,
-        help="passes over the training images (default: %(default)s)",
+    where.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FOLDER",
+        help="go on with the interrupted run in this folder; of the other options, only --root, "
+        "--no-download, --quiet, --json and those of the machine may be given with it",
     )
-    optimisation.add_argument(
-        "--batch-size",
-        type=int,
-        metavar="N",
-        default=defaults.batch_size,
-        help="images a step (default: %(default)s)",
+    train.add_argument(
+        "--dry-run", action="store_true", help="print the settings as json, and do nothing"
     )
-    optimisation.add_argument(
-        "--learning-rate",
-        type=float,
-        metavar="RATE",
-        default=defaults.learning_rate,
-        help="peak of the one-cycle schedule (default: %(default)s)",
-    )
-    optimisation.add_argument(
-        "--weight-decay",
-        type=float,
-        metavar="RATE",
-        default=defaults.weight_decay,
-        help="AdamW's weight decay (default: %(default)s)",
-    )
+    optimisation = train.add_argument_group("optimisation (default: as the recipe says)")
+    method = train.add_argument_group("method (default: as the recipe says)")
+    for group, rows in ((optimisation, _OPTIMISATION), (method, _METHOD)):
+        for name, kind, metavar, text in rows:
+            group.add_argument(
+                name, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS
+            )
     optimisation.add_argument(
         "--seed",
         type=int,
         metavar="N",
-        default=defaults.seed,
-        help="chooses weights, order and noise (default: %(default)s)",
+        help="chooses weights, order and noise (default: 0)",
+        default=argparse.SUPPRESS,
     )
-    optimisation.add_argument(
+    _add_augmentation(optimisation)
+    _add_machine(train.add_argument_group("machine"))
+    output = train.add_argument_group("output")
+    output.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
+    output.add_argument(
+        "--save-every",
+        type=float,
+        metavar="SECONDS",
+        default=60.0,
+        help="how often to keep the state of the run (default: %(default)g)",
+    )
+    output.add_argument("--quiet", action="store_true", help="show no progress, only the results")
+    shared.add_json(output)
+
+
+def _add_augmentation(group: Any) -> None:
+    group.add_argument(
         "--shift",
         type=int,
         metavar="PIXELS",
-        help="largest random shift of a training image (default: 0 for fashion-mnist, else 2)",
+        help="largest random shift of a training image",
         default=argparse.SUPPRESS,
     )
-    optimisation.add_argument(
+    group.add_argument(
         "--flip",
         action=argparse.BooleanOptionalAction,
-        help="mirror half of the training images (default: only for fashion-mnist)",
+        help="mirror half of the training images",
         default=argparse.SUPPRESS,
     )
-    method = train.add_argument_group("method")
-    method.add_argument(
-        "--latent-dim",
+
+
+def _add_machine(group: Any) -> None:
+    shared.add_accelerator(group)
+    group.add_argument(
+        "--devices",
         type=int,
         metavar="N",
-        default=40,
-        help="numbers in a code, at least classes - 1 (default: %(default)s)",
+        default=1,
+        help="processes on each machine, one a device (default: %(default)s; torchrun sets it)",
     )
-    method.add_argument(
-        "--noise",
-        type=float,
-        metavar="FRACTION",
-        default=0.04,
-        help="latent noise in training, in units of the centroids' norm (default: %(default)s)",
+    group.add_argument(
+        "--num-nodes",
+        type=int,
+        metavar="N",
+        default=1,
+        help="machines (default: %(default)s; torchrun sets it)",
     )
-    method.add_argument(
-        "--classification-weight",
-        type=float,
-        metavar="WEIGHT",
-        default=1.0,
-        help="weight of the cross-entropy (default: %(default)s)",
-    )
-    method.add_argument(
-        "--reconstruction-weight",
-        type=float,
-        metavar="WEIGHT",
-        default=10.0,
-        help="weight of the mean squared error of the images (default: %(default)s)",
-    )
-    machine = train.add_argument_group("machine")
-    shared.add_accelerator(machine)
-    machine.add_argument(
+    group.add_argument(
         "--precision",
         choices=runtime.PRECISIONS,
         default="auto",
         help="auto is bf16 where the hardware has it, else fp32",
     )
-    machine.add_argument("--quiet", action="store_true", help="show no progress, only the results")
+
+
+def _name(dataset: str, sample: bool) -> str:
+    return f"{dataset}-sample" if sample else dataset
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a run will do; all of it is known before any work."""
+
+    dataset: str
+    sample: bool
+    recipe_name: str
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        return _name(self.dataset, self.sample)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "dataset": self.dataset,
+            "sample": self.sample,
+            "recipe": self.recipe_name,
+            **dataclasses.asdict(self.recipe),
+        }
+
+    def as_config(self) -> dict[str, Any]:
+        """Return all settings side by side, as records hold them."""
+        settings = dataclasses.asdict(self.recipe)
+        training_config = settings.pop("training")
+        return {"dataset": self.name, "recipe": self.recipe_name, **settings, **training_config}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> _Plan:
+        rest = dict(values)
+        dataset, sample, name = (rest.pop(key) for key in ("dataset", "sample", "recipe"))
+        return cls(dataset, sample, name, Recipe.from_dict(rest))
 
 
 def _run(options: argparse.Namespace) -> None:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    # Everything that can be wrong with the arguments is found before any work is done.
-    config = _training_config(options)
-    criterion = CSAELoss(options.classification_weight, options.reconstruction_weight)
-    device = runtime.resolve_device(config.device)
-    environment = runtime.environment(device)  # now: the source may change while it trains
-    splits = {split: shared.load_split(options, options.dataset, split) for split in data.SPLITS}
-    num_classes = splits["train"].num_classes
+    if options.save_every < 0:
+        raise ValueError(f"save_every must be at least 0 seconds, got {options.save_every:g}")
+    plan = _planned(options) if options.resume is None else _resumed(options)
+    plan.recipe.build(2)  # wrong values end here, before any work
+    if options.dry_run:
+        print(json.dumps(plan.as_json(), indent=2))
+        return
+    log = _tensorboard() if options.tensorboard else None
+    config = plan.recipe.training
+    fabric = training.launch(config)
+    here = runtime.environment(fabric.device) | {"processes": fabric.world_size}
+    options.sample = plan.sample
+    with fabric.rank_zero_first():  # one process downloads, the others find the files
+        splits = {split: shared.load_split(options, plan.dataset, split) for split in data.SPLITS}
     torch.manual_seed(config.seed)
-    centroids = simplex(
-        num_classes, options.latent_dim, scale=math.sqrt(options.latent_dim), seed=config.seed
-    )
-    model = CSAE(centroids, noise=options.noise)
+    model, criterion = plan.recipe.build(splits["train"].num_classes)
     if config.batch_size > len(splits["train"]):
         raise ValueError(
             f"batch_size must be at most the {len(splits['train']):,} training images, "
             f"got {config.batch_size}"
         )
-    name = splits["train"].name
-    folder = _result_folder(getattr(options, "out", None), f"{name}-seed{config.seed}")
-    checkpoint = folder / "checkpoint.safetensors"
-    if not options.quiet:
-        parameters = sum(p.numel() for p in model.parameters())
-        print(
-            f"{splits['train']}\n{parameters:,} parameters, {options.latent_dim} latent numbers, "
-            f"{num_classes} centroids; {device}, "
-            f"{runtime.resolve_precision(config.precision, device)}"
-        )
-
-    def finish_epoch(metrics: training.Metrics) -> None:
-        records.save_checkpoint(model, checkpoint, dataset=name)
-        if not options.quiet:
-            line = f"epoch {metrics['epoch']}/{config.epochs}: {training.summary(metrics)}"
-            tqdm.write(line)
-
-    history = training.train(
-        model,
-        criterion,
-        splits["train"],
-        config,
-        validate=lambda trained: evaluate(trained, splits["validation"]),  # type: ignore[arg-type]
-        on_epoch=finish_epoch,
-        progress=not options.quiet,
-    )
+    made = str(_folder(options, plan)) if fabric.is_global_zero else ""
+    folder = Path(fabric.broadcast(made))  # all processes name the same one
+    talk = fabric.is_global_zero and not options.quiet
+    if talk and not options.json:
+        _introduce(plan, splits["train"], model, fabric)
+    if fabric.is_global_zero:
+        records.write_json(folder / _SETTINGS, plan.as_json())
+    options.interrupted = f"go on with: csae train --resume {folder}"
+    resumed = (folder / _STATE).exists()
+    history = _train(options, plan, model, criterion, splits, fabric, folder, log)
+    if not fabric.is_global_zero:
+        return
     test = evaluate(model, splits["test"])  # once, after everything is decided
     record: dict[str, Any] = {
-        "format": 1,
-        "config": {
-            "dataset": name,
-            "latent_dim": options.latent_dim,
-            "num_classes": num_classes,
-            "noise": options.noise,
-            "classification_weight": options.classification_weight,
-            "reconstruction_weight": options.reconstruction_weight,
-            **dataclasses.asdict(config),
-            "device": device.type,
-            "precision": runtime.resolve_precision(config.precision, device),
+        "format": 2,
+        "config": plan.as_config()
+        | {
+            "num_classes": model.num_classes,
+            "accelerator": fabric.device.type,
+            "precision": runtime.resolve_precision(config.precision, fabric.device),
         },
         "data": {
             split: {"images": len(part), "sha256": part.fingerprint}
@@ -201,46 +243,126 @@ def _run(options: argparse.Namespace) -> None:
             {k: v for k, v in epoch.items() if k not in training.TIMINGS} for epoch in history
         ],
         "test": test,
-        "weights_sha256": records.save_checkpoint(model, checkpoint, dataset=name),
-        "environment": environment,
+        "weights_sha256": records.save_checkpoint(model, folder / _CHECKPOINT, dataset=plan.name),
+        "environment": here,
         # Everything that differs between two runs of one seed on one machine stands below.
         "timing": {
             "started": started.isoformat(timespec="seconds"),
             "seconds": time.perf_counter() - clock,
+            "resumed": resumed,
             "epochs": [{k: epoch[k] for k in training.TIMINGS} for epoch in history],
         },
     }
-    records.write_json(folder / "record.json", record)
-    print(
-        f"test accuracy {test['accuracy']:.2%}, PSNR {test['psnr']:.2f} dB "
-        f"({len(splits['test']):,} images, {record['timing']['seconds']:.0f} s in all)\n"
-        f"written: {checkpoint}\n         {folder / 'record.json'}"
+    records.write_json(folder / _RECORD, record)
+    (folder / _STATE).unlink()  # the run is complete: nothing is left to resume
+    _report(options, folder, record, len(splits["test"]))
+
+
+def _train(
+    options: argparse.Namespace,
+    plan: _Plan,
+    model: CSAE,
+    criterion: JointLoss,
+    splits: dict[str, data.ImageDataset],
+    fabric: Fabric,
+    folder: Path,
+    log: Callable[[Path], Callable[[training.Metrics], None]] | None,
+) -> list[training.Metrics]:
+    """Train; after each epoch keep the weights and say how it goes."""
+    config = plan.recipe.training
+    draw = log(folder / "tensorboard") if log is not None and fabric.is_global_zero else None
+
+    def finish_epoch(metrics: training.Metrics) -> None:
+        records.save_checkpoint(model, folder / _CHECKPOINT, dataset=plan.name)
+        if draw is not None:
+            draw(metrics)
+        if not options.quiet and not options.json:
+            line = f"epoch {metrics['epoch']}/{config.epochs}: {training.summary(metrics)}"
+            tqdm.write(line)
+
+    return training.train(
+        model,
+        criterion,
+        splits["train"],
+        config,
+        validate=lambda trained: evaluate(trained, splits["validation"]),  # type: ignore[arg-type]
+        on_epoch=finish_epoch,
+        state_file=folder / _STATE,
+        save_every=options.save_every,
+        fabric=fabric,
+        progress=not options.quiet,
     )
 
 
-def _training_config(options: argparse.Namespace) -> training.TrainingConfig:
-    usual = _AUGMENTATION.get(options.dataset, _HANDWRITING)
-    return training.TrainingConfig(
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
-        seed=options.seed,
-        augmentation=data.Augmentation(
-            shift=getattr(options, "shift", usual.shift), flip=getattr(options, "flip", usual.flip)
-        ),
-        device=options.accelerator,
-        precision=options.precision,
+def _planned(options: argparse.Namespace) -> _Plan:
+    """Settle what a new run does: the recipe, with the options that were given."""
+    if not hasattr(options, "dataset"):
+        raise ValueError(f"--dataset must be given: one of {', '.join(data.DATASETS)}")
+    if options.sample and options.dataset not in data.SAMPLES:
+        raise ValueError(
+            f"--sample knows {' and '.join(data.SAMPLES)}, got --dataset {options.dataset}"
+        )
+    found = recipe(options.recipe, _name(options.dataset, options.sample))
+    given = vars(options)
+    augmentation = {k: given[k] for k in ("shift", "flip") if k in given}
+    changes = {k: given[k] for k in _names(_OPTIMISATION) if k in given}
+    changes |= {k: given[k] for k in ("seed", *_MACHINE) if k in given}
+    training_config = dataclasses.replace(
+        found.training,
+        augmentation=dataclasses.replace(found.training.augmentation, **augmentation),
+        **changes,
     )
+    method = {k.removesuffix("_weight"): given[k] for k in _names(_METHOD) if k in given}
+    settled = dataclasses.replace(found, training=training_config, **method)
+    return _Plan(options.dataset, options.sample, options.recipe, settled)
 
 
-def _result_folder(out: Path | None, name: str) -> Path:
+_MACHINE = ("accelerator", "devices", "num_nodes", "precision")
+
+
+def _names(rows: tuple[tuple[str, type, str, str], ...]) -> list[str]:
+    return [name.lstrip("-").replace("-", "_") for name, *_ in rows]
+
+
+def _resumed(options: argparse.Namespace) -> _Plan:
+    """Read back what an interrupted run does."""
+    folder: Path = options.resume
+    if (folder / _RECORD).exists():
+        raise ValueError(f"the run in {folder} is complete: nothing is left to resume")
+    if not (folder / _SETTINGS).exists():
+        raise ValueError(f"resume must be the folder of a run, got {folder}: no {_SETTINGS} in it")
+    given = [
+        name
+        for name in ("dataset", "seed", "shift", "flip", *_names(_OPTIMISATION), *_names(_METHOD))
+        if hasattr(options, name)
+    ]
+    if given or options.sample:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in given or ["sample"])
+        raise ValueError(f"resume takes the settings of the run: leave out {named}")
+    plan = _Plan.from_json(json.loads((folder / _SETTINGS).read_text()))
+    machine = {k: getattr(options, k) for k in ("accelerator", "devices", "num_nodes")}
+    settled = dataclasses.replace(plan.recipe.training, **machine)
+    return dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, training=settled))
+
+
+def _folder(options: argparse.Namespace, plan: _Plan) -> Path:
     """Make the folder for a run's results, never one that already holds something."""
+    if options.resume is not None:
+        return Path(options.resume)
+    out: Path | None = options.out
     if out is not None:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise ValueError(f"out must be a new or empty folder, got {out}, which holds something")
+            hint = (
+                f"; to go on with the run in it: --resume {out}" if (out / _STATE).exists() else ""
+            )
+            raise ValueError(
+                f"out must be a new or empty folder, got {out}, which holds something{hint}"
+            )
         out.mkdir(parents=True, exist_ok=True)
         return out
+    name = f"{plan.name}-seed{plan.recipe.training.seed}"
+    if plan.recipe_name != "quick":
+        name = f"{plan.name}-{plan.recipe_name}-seed{plan.recipe.training.seed}"
     count = 1
     while True:
         folder = Path("runs") / (name if count == 1 else f"{name}-{count}")
@@ -249,3 +371,60 @@ def _result_folder(out: Path | None, name: str) -> Path:
             return folder
         except FileExistsError:
             count += 1
+
+
+def _introduce(plan: _Plan, train: data.ImageDataset, model: CSAE, fabric: Fabric) -> None:
+    parameters = sum(p.numel() for p in model.parameters())
+    precision = runtime.resolve_precision(plan.recipe.training.precision, fabric.device)
+    processes = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
+    print(
+        f"{train}\nrecipe {plan.recipe_name}: {parameters:,} parameters, {model.latent_dim} latent "
+        f"numbers, {model.num_classes} centroids; {fabric.device}{processes}, {precision}"
+    )
+
+
+def _report(
+    options: argparse.Namespace, folder: Path, record: dict[str, Any], test_images: int
+) -> None:
+    test, seconds = record["test"], record["timing"]["seconds"]
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "checkpoint": str(folder / _CHECKPOINT),
+                    "record": str(folder / _RECORD),
+                    "test_images": test_images,
+                    **test,
+                    "seconds": seconds,
+                }
+            )
+        )
+        return
+    print(
+        f"test accuracy {test['accuracy']:.2%}, PSNR {test['psnr']:.2f} dB "
+        f"({test_images:,} images, {seconds:.0f} s in all)\n"
+        f"written: {folder / _CHECKPOINT}\n         {folder / _RECORD}"
+    )
+
+
+def _tensorboard() -> Callable[[Path], Callable[[training.Metrics], None]]:
+    """Return what opens a folder for TensorBoard; say how to install it before any work."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ValueError(
+            "--tensorboard needs the package tensorboard: pip install 'csae[tensorboard]'"
+        ) from error
+
+    def open_folder(folder: Path) -> Callable[[training.Metrics], None]:
+        writer = SummaryWriter(str(folder))
+
+        def draw(metrics: training.Metrics) -> None:
+            for name, value in metrics.items():
+                if name != "epoch":
+                    writer.add_scalar(name, value, int(metrics["epoch"]))
+            writer.flush()
+
+        return draw
+
+    return open_folder
