@@ -135,7 +135,7 @@ def launch(config: TrainingConfig) -> Fabric:
             f"got {config.batch_size}"
         )
     # Batch normalisation is shared already; its statistics are the same everywhere.
-    shared = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    shared = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
     precision = resolve_precision(config.precision, device)
     # Its notes on precision and ranks would stand between the lines of a progress bar.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import pytest
 import torch
 
 from csae import cli, data
-from csae.data import ImageDataset
+from csae.data import Augmentation, ImageDataset
 
 FAST = ["--epochs", "1", "--batch-size", "32", "--accelerator", "cpu", "--quiet"]
 
@@ -82,7 +83,8 @@ def test_digits_are_not_mirrored_and_clothes_are(small, tmp_path):
         out = tmp_path / name
         cli.main(["train", "--dataset", name, "--sample", *FAST, "--out", str(out)])
         config = json.loads((out / "record.json").read_text())["config"]
-        assert config["augmentation"] == {"flip": flip, "shift": shift}
+        usual = dataclasses.asdict(Augmentation(flip=flip, shift=shift))
+        assert config["augmentation"] == usual
 
 
 @pytest.mark.parametrize(
@@ -132,7 +134,11 @@ def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli.train, "evaluate", lambda *a, **k: next(calls)(*a, **k))
     assert train("--out", tmp_path / "run") == 130
     assert "interrupted" in capsys.readouterr().err
-    assert [p.name for p in (tmp_path / "run").iterdir()] == ["checkpoint.safetensors"]
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        "checkpoint.safetensors",
+        "settings.json",
+        "state.safetensors",
+    }
 
 
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"]])

@@ -3,7 +3,9 @@ import functools
 import gzip
 import hashlib
 import http.server
+import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -377,6 +379,152 @@ def test_wrong_augmentation_is_refused(arguments):
     name = next(iter(arguments))
     with pytest.raises(ValueError, match=f"{name} must be one of"):
         Augmentation(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"),
+    [
+        ("rotation", 46, "45"),
+        ("rotation", -1, "45"),
+        ("zoom", 0.6, "0.5"),
+        ("shear", float("nan"), "0.5"),
+        ("erase", 1.5, "1"),
+        ("erase_area", 0.7, "0.5"),
+    ],
+)
+def test_changes_out_of_range_are_refused(name, value, most):
+    message = f"{name} must be a number from 0 to {most}, got {value!r}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Augmentation(**{name: value})
+
+
+def test_rectangles_without_area_are_refused():
+    with pytest.raises(ValueError, match="erase_area must be above 0"):
+        Augmentation(erase=0.5, erase_area=0)
+
+
+def test_nothing_asked_for_changes_and_draws_nothing(digits):
+    images = prepare(digits.images)
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    assert Augmentation(erase_area=0.1)(images) is images
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        Augmentation(rotation=45),
+        Augmentation(zoom=0.5),
+        Augmentation(shear=0.5),
+        Augmentation(erase=1),
+        Augmentation(2, True, 10, 0.1, 0.1, 0.5, 0.1),
+    ],
+    ids=str,
+)
+def test_changes_keep_shape_and_range_and_repeat_with_the_seed(digits, augmentation):
+    images = prepare(digits.images)
+    torch.manual_seed(0)
+    changed = augmentation(images)
+    assert changed.shape == images.shape
+    assert changed.dtype == torch.float32
+    assert -1 <= changed.min() < changed.max() <= 1 + 1e-6
+    assert not torch.equal(changed, images)
+    assert not torch.equal(augmentation(images), changed)  # drawn anew
+    torch.manual_seed(0)
+    assert torch.equal(augmentation(images), changed)
+
+
+def test_flips_and_shifts_are_drawn_before_the_others(digits):
+    """What a seed chose before there were others, it still chooses."""
+    images = prepare(digits.images)
+    torch.manual_seed(0)
+    before = Augmentation(shift=2, flip=True)(images)
+    torch.manual_seed(0)
+    erased = Augmentation(shift=2, flip=True, erase=0.5)(images)
+    same = (erased == before).all(dim=(1, 2, 3))
+    assert 0.4 < same.float().mean() < 0.6
+
+
+def affine(images, angle=0.0, size=1.0, slant=0.0):
+    each = torch.ones(len(images))
+    return data._affine(images, math.radians(angle) * each, size * each, slant * each)
+
+
+def test_maps_move_a_bright_square_where_they_should():
+    image = torch.full((1, 1, 32, 32), -1.0)
+    image[..., 14:18, 24:28] = 1  # 10 pixels to the right of the centre
+
+    def centre(moved):
+        light = moved[0, 0] + 1
+        along = torch.arange(32) - 15.5
+        return (
+            (light.sum(0) * along).sum() / light.sum(),
+            (light.sum(1) * along).sum() / light.sum(),
+        )
+
+    assert torch.allclose(affine(image), image, atol=1e-6)
+    # Counter-clockwise from the right is up, where y is negative.
+    assert torch.allclose(affine(image, angle=90), image.rot90(1, (2, 3)), atol=1e-5)
+    side = 10 / math.sqrt(2)
+    assert centre(affine(image, angle=45)) == pytest.approx((side, -side), abs=0.05)
+    assert centre(affine(image, size=0.5)) == pytest.approx((5, 0), abs=0.05)
+    upper = image.rot90(1, (2, 3))  # 10 pixels above the centre
+    assert centre(affine(upper, slant=0.3)) == pytest.approx((3, -10), abs=0.05)
+    assert centre(affine(upper, angle=90, size=0.5, slant=0.5)) == pytest.approx(
+        (-5, -2.5), abs=0.05
+    )
+    assert (affine(torch.full((1, 1, 32, 32), 1.0), angle=45)[..., 0, 0] == -1).all()  # black
+
+
+def test_amounts_spread_over_the_range_asked_for(monkeypatch, digits):
+    drawn = {}
+    monkeypatch.setattr(
+        data,
+        "_affine",
+        lambda images, angle, size, slant: drawn.update(angle=angle, size=size, slant=slant),
+    )
+    torch.manual_seed(0)
+    many = prepare(digits.images).repeat(4, 1, 1, 1)
+    Augmentation(rotation=10, zoom=0.2, shear=0.1)(many)
+    for value, low, high in (
+        (torch.rad2deg(drawn["angle"]), -10, 10),
+        (drawn["size"], 0.8, 1.2),
+        (drawn["slant"], -0.1, 0.1),
+    ):
+        assert value.shape == (len(many),)
+        margin = 0.02 * (high - low)
+        assert low <= value.min() < low + margin
+        assert high - margin < value.max() <= high
+        assert value.mean() == pytest.approx((low + high) / 2, abs=2 * margin)
+
+
+def test_erasing_paints_one_grey_rectangle_of_about_the_area(digits):
+    outside = 7.0  # no image has it, so whatever differs from it was painted
+    images = torch.full((4000, 1, 32, 32), outside)
+    torch.manual_seed(0)
+    painted = Augmentation(erase=0.5, erase_area=0.2)(images)[:, 0]
+    erased = painted != outside
+    hit = erased.any(dim=(1, 2))
+    assert hit.float().mean() == pytest.approx(0.5, abs=0.03)
+    rows, columns = erased.any(dim=2).sum(dim=1)[hit], erased.any(dim=1).sum(dim=1)[hit]
+    area = erased.sum(dim=(1, 2))[hit]
+    assert torch.equal(area, rows * columns)  # rectangles
+    assert area.float().mean() / 32**2 == pytest.approx(0.1, abs=0.01)
+    assert area.max() / 32**2 == pytest.approx(0.2, abs=0.03)
+    large = area > 100  # rounding to whole pixels changes the others more
+    stretch = (rows / columns)[large]
+    assert 1 / 3.5 < stretch.min() < 0.4
+    assert 2.5 < stretch.max() < 3.5
+    greys = [image[mask] for image, mask in zip(painted[hit], erased[hit], strict=True)]
+    assert all((grey == grey[0]).all() for grey in greys)
+    first = torch.stack([grey[0] for grey in greys])
+    assert first.min() < -0.95
+    assert first.max() > 0.95
+    everywhere = erased.float().mean(dim=0)  # corners are as much part of the image as the centre
+    assert everywhere.min() > 0
+    assert torch.allclose(everywhere, everywhere.flip(0), atol=0.05)
+    assert torch.allclose(everywhere, everywhere.flip(1), atol=0.05)
 
 
 def test_repr_says_what_it_is(digits):

@@ -1,0 +1,156 @@
+"""Two and four processes on one machine, against one: the same batches, the same results."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from csae.distributed import SharedBatchNorm2d, own_rows, share_batch_norm
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = """
+import copy, dataclasses, json, math, sys
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from csae import (
+    CSAE, CSAELoss, Augmentation, TrainingConfig, evaluate, load_dataset, simplex, train,
+)
+from csae.training import launch
+
+processes, bits, images, out = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+data = load_dataset("fashion-mnist", "train", sample=True)
+data = dataclasses.replace(data, images=data.images[:images], labels=data.labels[:images])
+config = TrainingConfig(
+    epochs=1, batch_size=64, accelerator="cpu", devices=processes, precision="fp32",
+    augmentation=Augmentation(shift=2, flip=True, rotation=10, erase=0.5),
+)
+if bits == "64":
+    strategy = DDPStrategy(forward_sync_buffers=False) if processes > 1 else "auto"
+    fabric = Fabric(accelerator="cpu", devices=processes, precision="64-true", strategy=strategy)
+    fabric.launch()
+else:
+    # Rounding grows with every step, the faster the larger the steps are.
+    config = dataclasses.replace(config, learning_rate=1e-5, schedule="constant")
+    fabric = launch(config)
+torch.manual_seed(0)
+model = CSAE(simplex(10, 40, scale=math.sqrt(40)))
+losses, held = [], []
+
+class Noted(CSAELoss):
+    def forward(self, output, images, labels):
+        terms = super().forward(output, images, labels)
+        losses.append(float(fabric.all_reduce(terms["loss"].detach().clone(), reduce_op="mean")))
+        held.append(len(images))
+        return terms
+
+history = train(model, Noted(), data, config, fabric=fabric, progress=False,
+                validate=lambda trained: evaluate(copy.deepcopy(trained).float(), data))
+result = {"losses": losses, "history": history, "images": sum(held), "processes": fabric.world_size}
+with open(f"{out}.{fabric.global_rank}", "w") as file:
+    json.dump(result, file)
+"""
+
+
+def run(tmp_path, processes, bits, images=512, launcher=()):
+    script, out = tmp_path / "script.py", tmp_path / f"{processes}-{bits}-{len(launcher)}"
+    script.write_text(SCRIPT)
+    # Threads sum in another order: with one each, only the number of processes differs.
+    alone = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    subprocess.run(
+        [
+            sys.executable,
+            *launcher,
+            script,
+            str(1 if launcher else processes),
+            bits,
+            str(images),
+            out,
+        ],
+        check=True,
+        env=os.environ | alone,
+        timeout=300,
+    )
+    return [json.loads(Path(f"{out}.{rank}").read_text()) for rank in range(processes)]
+
+
+@pytest.fixture(scope="module", params=["32", "64"])
+def bits(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def single(bits, tmp_path_factory):
+    return run(tmp_path_factory.mktemp("single"), 1, bits)[0]
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_an_epoch_as_one_would_run_it(tmp_path, single, bits, processes):
+    """In float64 with the steps of the recipes, in float32 with smaller ones: see SCRIPT."""
+    parts = run(tmp_path, processes, bits)
+    assert [part["processes"] for part in parts] == [processes] * processes
+    assert sum(part["images"] for part in parts) == single["images"] == 512
+    tolerance = 1e-5 if bits == "32" else 1e-6  # losses are reported in float32 in both
+    for part in parts:
+        assert part["losses"] == pytest.approx(single["losses"], rel=tolerance)
+        assert part["history"] == parts[0]["history"]  # metrics are those of all processes
+    ours, theirs = parts[0]["history"][0], single["history"][0]
+    for name in ("loss", "classification", "reconstruction"):
+        assert ours[name] == pytest.approx(theirs[name], rel=tolerance)
+    assert ours["validation_accuracy"] == pytest.approx(theirs["validation_accuracy"], abs=3e-3)
+
+
+def test_torchrun_launches_as_it_is(tmp_path):
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launched = run(tmp_path, 2, "32", 64, launcher)
+    alone = run(tmp_path, 1, "32", 64)[0]
+    for part in launched:
+        assert part["processes"] == 2
+        assert part["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+
+
+def test_a_single_process_changes_nothing(model):
+    before = list(map(type, model.modules()))
+    share_batch_norm(model)
+    assert list(map(type, model.modules())) == before
+    torch.manual_seed(0)
+    drawn = own_rows(lambda count: torch.rand(count, 3), 5)
+    torch.manual_seed(0)
+    assert torch.equal(drawn, torch.rand(5, 3))
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """What the layer sees in the first of two processes that hold the same images."""
+    from csae import distributed
+
+    monkeypatch.setattr(distributed, "_is_shared", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed.dist, "all_reduce", lambda total: total.mul_(2))
+
+
+def test_shared_batch_norm_is_that_of_the_whole_batch(two_processes):
+    torch.manual_seed(0)
+    x = (3 * torch.randn(6, 4, 5, 5) + 1).requires_grad_()
+    ordinary = torch.nn.BatchNorm2d(4)
+    torch.nn.init.uniform_(ordinary.weight)
+    torch.nn.init.uniform_(ordinary.bias)
+    twin = torch.nn.BatchNorm2d(4)
+    twin.load_state_dict(ordinary.state_dict())
+    shared = SharedBatchNorm2d.of(twin)
+    assert list(shared.state_dict()) == list(ordinary.state_dict())
+
+    weights = torch.randn(6, 4, 5, 5)
+    whole = ordinary(torch.cat([x, x]))  # the batch of both processes
+    part = shared(x)
+    assert torch.allclose(part, whole[:6], atol=1e-5)
+    wanted = torch.autograd.grad((whole * torch.cat([weights, weights])).sum(), x)[0]
+    found = torch.autograd.grad((part * weights).sum(), x)[0]
+    assert torch.allclose(2 * found, wanted, atol=1e-4)  # x is in the whole batch twice
+    for name, value in ordinary.state_dict().items():
+        assert torch.allclose(shared.state_dict()[name].float(), value.float(), atol=1e-5), name
+    assert torch.equal(shared.eval()(x), twin.eval()(x))

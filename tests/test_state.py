@@ -1,0 +1,236 @@
+"""Interrupted runs go on as if nothing had happened."""
+
+import copy
+import dataclasses
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from csae import files, training
+from csae.data import Augmentation
+from csae.losses import CSAELoss
+from csae.training import TIMINGS, TrainingConfig, train
+
+ROOT = Path(__file__).parents[1]
+SHORT = TrainingConfig(
+    epochs=3,
+    batch_size=32,
+    accelerator="cpu",
+    augmentation=Augmentation(shift=1, flip=True, rotation=10, erase=0.5),
+)
+
+
+class StopError(Exception):
+    """Ends a run in the middle of a step, as an error in it would."""
+
+
+def weights(model):
+    return [value.clone() for value in model.state_dict().values()]
+
+
+def without_timings(history):
+    return [{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history]
+
+
+def run(model, digits, config=SHORT, **options):
+    history = train(model, CSAELoss(), digits, config, progress=False, **options)
+    return without_timings(history), weights(model)
+
+
+def stop_at(share):
+    def check(done):
+        if done >= share:
+            raise StopError
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule", "precision"),
+    [("adamw", "one-cycle", "bf16"), ("adam", "constant", "fp32"), ("sgd", "step", "fp32")],
+)
+def test_resumed_run_ends_with_the_same_bits(
+    model, digits, tmp_path, monkeypatch, optimizer, schedule, precision
+):
+    """Stopped twice: inside the first epoch and inside the last."""
+    rate = {"learning_rate": 0.01} if optimizer == "sgd" else {}
+    config = dataclasses.replace(
+        SHORT, optimizer=optimizer, schedule=schedule, precision=precision, **rate
+    )
+    monkeypatch.setattr(training, "_LOOK_EVERY", 0)  # look, and save, after each step
+    fresh = copy.deepcopy(model)
+    whole = run(copy.deepcopy(model), digits, config)
+    for share in (0.15, 0.8):
+        with pytest.raises(StopError):
+            run(
+                copy.deepcopy(fresh),
+                digits,
+                config,
+                state_file=tmp_path / "state",
+                save_every=0,
+                on_step=stop_at(share),
+            )
+        torch.rand(3)  # what happens in between does not matter
+    history, values = run(fresh, digits, config, state_file=tmp_path / "state")
+    assert history == whole[0]
+    assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
+
+
+def test_complete_run_is_returned_at_once(model, digits, tmp_path):
+    whole = run(copy.deepcopy(model), digits, state_file=tmp_path / "state")
+    again = run(model, digits, state_file=tmp_path / "state", on_step=stop_at(0))
+    assert again[0] == whole[0]
+    assert all(torch.equal(a, b) for a, b in zip(again[1], whole[1], strict=True))
+
+
+def test_a_state_of_another_run_is_refused(model, digits, tmp_path):
+    run(copy.deepcopy(model), digits, state_file=tmp_path / "state")
+    for changes, message in (
+        ({"learning_rate": 0.1}, "its learning_rate is 0.004, not 0.1"),
+        ({"seed": 4}, "its seed is 0, not 4"),
+        ({"augmentation": Augmentation()}, "its augmentation is .*'shift': 1"),
+    ):
+        config = dataclasses.replace(SHORT, **changes)
+        with pytest.raises(ValueError, match=f"belongs to another run: {message}"):
+            run(model, digits, config, state_file=tmp_path / "state")
+    other = dataclasses.replace(digits, fingerprint="another")
+    with pytest.raises(ValueError, match="its training images is"):
+        run(model, other, state_file=tmp_path / "state")
+
+
+def test_other_files_are_refused(model, digits, tmp_path):
+    path = tmp_path / "state"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(ValueError, match="is not a safetensors file"):
+        run(model, digits, state_file=path)
+    import safetensors.torch
+
+    safetensors.torch.save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(ValueError, match="holds no training state of this version"):
+        run(model, digits, state_file=path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_waits_for_the_step_and_saves(model, digits, tmp_path, number):
+    def interrupt(done):
+        if done > 0.5:
+            os.kill(os.getpid(), number)
+
+    whole = run(copy.deepcopy(model), digits)
+    with pytest.raises(KeyboardInterrupt):
+        run(copy.deepcopy(model), digits, state_file=tmp_path / "state", on_step=interrupt)
+    history, values = run(model, digits, state_file=tmp_path / "state")
+    assert history == whole[0]
+    assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
+
+
+def test_second_interrupt_does_not_wait(model, digits):
+    before = signal.getsignal(signal.SIGINT)
+
+    def twice(done):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(model, digits, on_step=twice)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_runs_outside_the_main_thread(model, digits):
+    """As in a graphical program; there, nobody can catch signals."""
+    found = []
+    config = dataclasses.replace(SHORT, epochs=1)
+    thread = threading.Thread(target=lambda: found.append(run(model, digits, config)))
+    thread.start()
+    thread.join()
+    assert len(found[0][0]) == 1
+
+
+def test_a_loss_that_is_not_finite_keeps_the_last_good_state(model, digits, tmp_path):
+    class Exploding(CSAELoss):
+        steps = 0
+
+        def forward(self, *arguments):
+            self.steps += 1
+            terms = super().forward(*arguments)
+            return terms | {"loss": terms["loss"] * (float("inf") if self.steps > 15 else 1)}
+
+    state = tmp_path / "state"
+    with pytest.raises(FloatingPointError, match=f"of epoch 2: .*is kept in {state}"):
+        train(model, Exploding(), digits, SHORT, state_file=state, progress=False)
+    history, _ = run(model, digits, state_file=state)  # goes on after the first epoch
+    assert len(history) == 3
+
+
+def test_a_full_disk_keeps_the_last_state(model, digits, tmp_path, monkeypatch):
+    state, write = tmp_path / "state", os.fsync
+    whole = run(copy.deepcopy(model), digits)
+    calls = iter(range(100))
+
+    def full(handle):
+        if next(calls) >= 2:  # the first state writes two things down: the file and its folder
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(handle)
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match=r"could not be saved \(No space left on device\). Make room"):
+        run(copy.deepcopy(model), digits, state_file=state)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+    monkeypatch.setattr(files.os, "fsync", write)
+    history, values = run(model, digits, state_file=state)
+    assert history == whole[0]
+    assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
+
+
+def csae(*arguments, **options):
+    command = [sys.executable, "-m", "csae", "train", *map(str, arguments)]
+    one = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=os.environ | one, cwd=ROOT, stderr=subprocess.DEVNULL, **options
+    )
+
+
+def finished(folder):
+    record = json.loads((folder / "record.json").read_text())
+    return record["weights_sha256"], record["history"], record["test"]
+
+
+def test_killed_at_random_moments_the_weights_are_the_same_bit_for_bit(tmp_path):
+    """kill -9, wherever it hits; the state is written so often that some hit a writing."""
+    settings = ["--dataset", "mnist", "--sample", "--epochs", 2, "--batch-size", 250, "--quiet"]
+    assert csae(*settings, "--out", tmp_path / "whole").wait() == 0
+    folder, moments = tmp_path / "killed", random.Random(0)
+    process = csae(*settings, "--save-every", 0, "--out", folder)
+    kills = 0
+    while not (folder / "record.json").exists():
+        if kills < 4:
+            seen = (folder / "state.safetensors").stat().st_mtime_ns if kills else 0
+            while not (folder / "state.safetensors").exists() or (
+                (folder / "state.safetensors").stat().st_mtime_ns == seen
+            ):
+                assert process.poll() is None  # it gets at least one step further each time
+                time.sleep(0.01)
+            time.sleep(moments.random() / 2)
+            process.kill()
+            kills += 1
+            process.wait()
+        else:
+            assert process.wait() == 0
+        if not (folder / "record.json").exists():
+            process = csae("--resume", folder, "--save-every", 0, "--quiet")
+    assert kills == 4
+    assert finished(folder) == finished(tmp_path / "whole")
+    assert sorted(entry.name for entry in folder.iterdir()) == [
+        "checkpoint.safetensors", "record.json", "settings.json",
+    ]  # fmt: skip
