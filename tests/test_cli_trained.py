@@ -31,11 +31,14 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture
 def networks(checkpoint, monkeypatch):
     """Translate once; other tests do it themselves."""
+    pytest.importorskip("onnxscript")
     translated = export.to_onnx(records.load_checkpoint(checkpoint)[0])
     monkeypatch.setattr(export, "to_onnx", lambda *_, **__: translated)
 
 
 def run(command, checkpoint, *arguments):
+    if command == "export":
+        pytest.importorskip("onnxscript")  # of an extra that not everybody installs
     return cli.main([command, checkpoint, "--sample", *map(str, arguments)])
 
 
