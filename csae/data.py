@@ -107,6 +107,20 @@ class ImageDataset:
             return self
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
+    def first(self, count: int) -> ImageDataset:
+        """Return the first images, at least 1, as a data set of their own.
+
+        Raises:
+            ValueError: There are not as many.
+        """
+        if not 1 <= count <= len(self):
+            raise ValueError(
+                f"count must be from 1 to the {len(self):,} images of {self.name} {self.split}, "
+                f"got {count}"
+            )
+        images, labels = self.images[:count], self.labels[:count]
+        return _make(images, labels, self.classes, self.name, self.split)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -271,6 +285,11 @@ def to_pixels(images: Tensor) -> Tensor:
     start = (images.shape[-1] - IMAGE_SIZE) // 2
     inside = slice(start, start + IMAGE_SIZE)
     return ((images[..., inside, inside] + 1) / 2).clamp(0, 1)
+
+
+def to_bytes(pixels: Tensor) -> Tensor:
+    """Turn pixels in [0, 1] into the whole numbers of stored images: uint8 in 0..255."""
+    return (pixels * 255).round().byte()
 
 
 @dataclass(frozen=True)
@@ -596,8 +615,6 @@ def _make(
     images: Tensor, labels: Tensor, classes: tuple[str, ...], name: str, split: str
 ) -> ImageDataset:
     images, labels = images.contiguous(), labels.contiguous()
-    digest = hashlib.sha256(
-        memoryview(images.numpy())
-    )  # no copy: they may be mapped
+    digest = hashlib.sha256(images.numpy().data)  # no copy: they may be mapped
     digest.update(labels.numpy().data)
     return ImageDataset(images, labels, classes, name, split, digest.hexdigest())

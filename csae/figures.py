@@ -1,4 +1,4 @@
-"""Pictures for the book. Nothing else in the package imports this module."""
+"""Pictures for the book. `import csae` does not load this module, nor matplotlib."""
 
 from __future__ import annotations
 

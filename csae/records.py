@@ -148,6 +148,18 @@ def load_sweep(name: str) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in paths]
 
 
+def check_new_folder(argument: str, folder: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        ValueError: It does; the error calls it by the name of the argument.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{argument} must be a new or empty folder, got {folder}, which holds something"
+        )
+
+
 def write_json(path: str | os.PathLike[str], record: dict[str, Any]) -> None:
     """Write a record as readable json, whole or not at all."""
     write_whole(Path(path), (json.dumps(record, indent=2) + "\n").encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import os
 import platform
 import subprocess
@@ -19,6 +20,10 @@ ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 TIERS = ("quick", "full")
 _PACKAGES = ("torchvision", "numpy", "safetensors")
+
+
+class MissingExtraError(ImportError):
+    """Packages of an optional extra are not installed."""
 
 
 def tier() -> str:
@@ -89,6 +94,19 @@ def keep_freed_memory() -> None:
         trim_threshold, mmap_threshold = -1, -3  # names and largest values as in malloc.h
         libc.mallopt(mmap_threshold, 32 * 2**20)
         libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def require_extra(extra: str, *packages: str) -> None:
+    """Make sure that the packages of an optional extra are installed.
+
+    Raises:
+        MissingExtraError: They are not; the error says how to install them.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"this needs {', '.join(missing)}, not installed: pip install 'csae[{extra}]'"
+        )
 
 
 def environment(device: torch.device) -> dict[str, Any]:

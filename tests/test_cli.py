@@ -1,12 +1,13 @@
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from csae import cli, data
+from csae import cli, data, runtime
 from csae.data import Augmentation, ImageDataset
 
 FAST = ["--epochs", "1", "--batch-size", "32", "--accelerator", "cpu", "--quiet"]
@@ -151,3 +152,109 @@ def test_help_reads_as_a_whole(command):
     ).stdout
     assert "==SUPPRESS==" not in shown
     assert "usage: csae" in shown
+
+
+def test_recipe_is_settled_before_any_work(small, tmp_path, capsys):
+    shown = ["--recipe", "published-code", "--epochs", "4", "--noise", "0.1", "--dry-run"]
+    assert cli.main(["train", "--dataset", "mnist", *shown]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["recipe"] == "published-code"
+    assert (plan["noise"], plan["centroid"], plan["training"]["epochs"]) == (0.1, 1.0, 4)
+    assert plan["training"]["batch_size"] == 4096
+    assert cli.main(["train", "--dataset", "mnist", "--optimizer", "lion", "--dry-run"]) == 2
+    assert "optimizer must be one of" in capsys.readouterr().err
+    assert cli.main(["train", "--dry-run"]) == 2
+    assert "--dataset must be given: one of mnist" in capsys.readouterr().err
+
+
+def test_json_is_all_that_stands_on_standard_output(small, tmp_path, capsys):
+    assert train("--out", tmp_path / "run", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert result["accuracy"] == record["test"]["accuracy"]
+    assert result["record"] == str(tmp_path / "run" / "record.json")
+
+
+def interrupt_after_the_first_epoch(monkeypatch):
+    """Let the second epoch's validation be interrupted."""
+    evaluate = cli.train.evaluate
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    calls = iter([evaluate, interrupted])
+    monkeypatch.setattr(cli.train, "evaluate", lambda *a, **k: next(calls)(*a, **k))
+    return lambda: monkeypatch.setattr(cli.train, "evaluate", evaluate)
+
+
+def test_resumed_run_writes_the_record_of_a_whole_one(small, tmp_path, monkeypatch, capsys):
+    two = ["--epochs", 2, "--seed", 5, "--shift", 1]
+    assert train("--out", tmp_path / "whole", *two) == 0
+    mend = interrupt_after_the_first_epoch(monkeypatch)
+    assert train("--out", tmp_path / "run", *two) == 130
+    mend()
+    assert f"go on with: csae train --resume {tmp_path}/run" in capsys.readouterr().err
+    assert train("--out", tmp_path / "run", *two) == 2
+    assert f"to go on with it: --resume {tmp_path}/run" in capsys.readouterr().err
+    assert cli.main(["train", "--resume", str(tmp_path / "run"), "--quiet"]) == 0
+    whole, resumed = (
+        json.loads((tmp_path / name / "record.json").read_text()) for name in ("whole", "run")
+    )
+    assert (whole.pop("timing")["resumed"], resumed.pop("timing")["resumed"]) == (False, True)
+    assert whole == resumed
+
+
+def test_what_cannot_be_resumed_is_named(small, tmp_path, capsys):
+    train("--out", tmp_path / "run")
+    capsys.readouterr()
+    for arguments, message in (
+        (["--resume", tmp_path / "run"], "is complete: nothing is left to resume"),
+        (["--resume", tmp_path / "none"], "resume must be the folder of a run, got"),
+    ):
+        assert cli.main(["train", *map(str, arguments)]) == 2
+        assert message in capsys.readouterr().err
+    (tmp_path / "run" / "record.json").unlink()
+    for arguments, message in (
+        (["--epochs", "3"], "leave out --epochs"),
+        (["--dataset", "mnist", "--noise", "0"], "leave out --dataset, --noise"),
+        (["--sample"], "leave out --sample"),
+    ):
+        assert cli.main(["train", "--resume", str(tmp_path / "run"), *arguments]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_curves_for_tensorboard(small, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert train("--out", tmp_path / "run", "--tensorboard", "--epochs", 2) == 0
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    curve = [event.value for event in events.Scalars("validation_accuracy")]
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert curve == pytest.approx([epoch["validation_accuracy"] for epoch in record["history"]])
+
+
+def test_missing_extra_is_named(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: None)
+    assert train("--out", tmp_path / "run", "--tensorboard") == 2
+    assert "pip install 'csae[tensorboard]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_train_one_model(tmp_path):
+    command = [sys.executable, "-m", "csae", "train", "--dataset", "mnist", "--sample", "--epochs"]
+    command += ["1", "--batch-size", "500", "--accelerator", "cpu", "--devices", "2"]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    shown = subprocess.run(
+        [*command, "--out", tmp_path / "run"],
+        check=True, capture_output=True, text=True, timeout=300, env=alone,
+    )  # fmt: skip
+    assert "2 processes" in shown.stdout
+    assert shown.stdout.count("test accuracy") == 1  # the first process speaks for both
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["environment"]["processes"] == record["config"]["devices"] == 2
+    refused = subprocess.run(
+        [*command, "--batch-size", "501"], capture_output=True, text=True, timeout=300
+    )
+    assert refused.returncode == 2
+    assert "batch_size must be a multiple of the 2 processes" in refused.stderr

@@ -543,3 +543,22 @@ def test_images_are_padded_to_the_size_asked_for_and_cut_back(digits):
 def test_wrong_image_size_is_refused(digits, size):
     with pytest.raises(ValueError, match=f"image_size must be even and at least 28.* got {size}"):
         prepare(digits.images[:1], size)
+
+
+def test_the_first_images_are_a_data_set_of_their_own(digits):
+    part = digits.first(7)
+    assert torch.equal(part.images, digits.images[:7])
+    assert torch.equal(part.labels, digits.labels[:7])
+    assert (part.classes, part.name, part.split) == (digits.classes, digits.name, digits.split)
+    content = part.images.numpy().tobytes() + part.labels.numpy().tobytes()
+    assert part.fingerprint == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("count", [0, 321])
+def test_more_images_than_there_are_is_refused(digits, count):
+    with pytest.raises(ValueError, match=f"count must be from 1 to the 320 .* got {count}"):
+        digits.first(count)
+
+
+def test_bytes_are_the_stored_images(digits):
+    assert torch.equal(data.to_bytes(to_pixels(prepare(digits.images))), digits.images)

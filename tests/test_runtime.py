@@ -47,3 +47,9 @@ def test_environment_names_versions_and_commit():
     assert here["packages"]["torch"] == torch.__version__
     assert here["threads"] == torch.get_num_threads()
     assert here["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", here["commit"])
+
+
+def test_missing_extra_says_how_to_install_it():
+    runtime.require_extra("some", "torch", "numpy")
+    with pytest.raises(runtime.MissingExtraError, match=r"needs no_such, .*'csae\[some\]'"):
+        runtime.require_extra("some", "torch", "no_such")

@@ -9,19 +9,31 @@ import torch
 
 import csae
 from csae import data
-from csae.cli import evaluate, train
+from csae.cli import evaluate, export, reconstruct, sample, train
+from csae.export import OnnxMismatchError
+from csae.runtime import MissingExtraError
 
 _DESCRIPTION = """\
-Train and evaluate classification-supervised autoencoders (CSAE): one network that encodes,
-classifies, reconstructs and generates images, because its classes sit on fixed, evenly spread
-centroids.
+Train and use classification-supervised autoencoders (CSAE): one network that encodes, classifies,
+reconstructs and generates images, because its classes sit on fixed, evenly spread centroids.
 """
 _EXAMPLES = """\
 examples:
   python -m csae train --dataset mnist --sample --epochs 5     a first run, no download
   python -m csae train --dataset fashion-mnist --epochs 10     the full data set
   python -m csae evaluate runs/mnist-sample-seed0/checkpoint.safetensors --sample
+  python -m csae sample runs/mnist-sample-seed0/checkpoint.safetensors --sample --out new.png
 """
+# Raised by what a command was given, or by where it runs. All else is a bug and is shown whole.
+_EXPECTED = (
+    ValueError,
+    OSError,
+    FloatingPointError,
+    data.DataUnavailableError,
+    data.CorruptDataError,
+    MissingExtraError,
+    OnnxMismatchError,
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,10 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"csae: interrupted{_kept(options)}", file=sys.stderr)
         return 130
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"csae: error: {error}", file=sys.stderr)
-        return 2
-    except (data.DataUnavailableError, data.CorruptDataError) as error:
+    except _EXPECTED as error:
         print(f"csae: error: {error}", file=sys.stderr)
         return 2
     except RuntimeError as error:
@@ -74,6 +83,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"csae {csae.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (train, evaluate):
+    for command in (train, evaluate, reconstruct, sample, export):
         command.add(commands)
     return parser

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
-from csae import data, records, runtime
+from csae import records, runtime
 from csae.cli import options as shared
 from csae.evaluation import evaluate
 
@@ -22,14 +20,9 @@ def add(commands: Any) -> None:
         "reconstructions on the 28x28 image in [0, 1].",
     )
     command.set_defaults(run=_run)
-    command.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors file")
+    shared.add_checkpoint(command)
     shared.add_data(command, required=False)
-    command.add_argument(
-        "--split",
-        choices=data.SPLITS,
-        default="test",
-        help="which part of the data set (default: %(default)s)",
-    )
+    shared.add_split(command)
     shared.add_accelerator(command)
     shared.add_json(command)
 
@@ -37,13 +30,7 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     device = runtime.resolve_device(options.accelerator)
     model, header = records.load_checkpoint(options.checkpoint)
-    name = getattr(options, "dataset", header["dataset"].removesuffix("-sample"))
-    dataset = shared.load_split(options, name, options.split)
-    if name != header["dataset"].removesuffix("-sample"):
-        print(
-            f"csae: note: this checkpoint was trained on {header['dataset']}, not on {name}",
-            file=sys.stderr,
-        )
+    dataset = shared.load_images(options, model, header, options.split)
     result = evaluate(model.to(device), dataset)
     if options.json:
         print(

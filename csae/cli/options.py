@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any
 
-from csae import data, runtime
+from csae import data, files, runtime
+from csae.networks import CSAE
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names a trained model."""
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors file")
 
 
 def add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
@@ -38,6 +46,16 @@ def add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
     )
 
 
+def add_split(parser: argparse._ActionsContainer) -> None:
+    """Add ``--split``."""
+    parser.add_argument(
+        "--split",
+        choices=data.SPLITS,
+        default="test",
+        help="which part of the data set (default: %(default)s)",
+    )
+
+
 def add_accelerator(parser: argparse._ActionsContainer) -> None:
     """Add ``--accelerator``, to a parser or to one of its groups."""
     parser.add_argument(
@@ -48,7 +66,7 @@ def add_accelerator(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def add_json(parser: argparse._ActionsContainer) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print the result as json")
 
@@ -65,3 +83,81 @@ def load_split(options: argparse.Namespace, name: str, split: str) -> data.Image
         download="force" if force else not options.no_download,
         sample=options.sample,
     )
+
+
+def load_images(
+    options: argparse.Namespace, model: CSAE, header: dict[str, Any], split: str
+) -> data.ImageDataset:
+    """Load images for a trained model: of its own data set, unless the options name another.
+
+    Args:
+        options: With those of `add_data`.
+        model: The model; the data set must have as many classes.
+        header: Header of its checkpoint.
+        split: Name of the split.
+
+    Raises:
+        ValueError: The data set and the model differ in their number of classes, or the checkpoint
+            names a data set that is not known and the options name none.
+    """
+    own = own_dataset(header)
+    name = getattr(options, "dataset", own)
+    if name not in data.DATASETS:
+        raise ValueError(
+            f"dataset must be one of {', '.join(data.DATASETS)}; the checkpoint was trained on "
+            f"{name!r}, so name one with --dataset"
+        )
+    dataset = load_split(options, name, split)
+    if dataset.num_classes != model.num_classes:
+        raise ValueError(
+            f"dataset has {dataset.num_classes} classes ({name}), but the model was built for "
+            f"{model.num_classes}"
+        )
+    if name != own:
+        print(
+            f"csae: note: this checkpoint was trained on {header['dataset']}, not on {name}",
+            file=sys.stderr,
+        )
+    return dataset
+
+
+def own_dataset(header: dict[str, Any]) -> str:
+    """Name the data set a checkpoint was trained on, whether on the whole or on its sample."""
+    return str(header["dataset"]).removesuffix("-sample")
+
+
+def check_range(argument: str, value: int, least: int, most: int, limit: str = "") -> None:
+    """Refuse a number outside a range.
+
+    Args:
+        argument: Its name.
+        value: The number.
+        least: Smallest number allowed.
+        most: Largest number allowed.
+        limit: What the largest number is; put behind it.
+
+    Raises:
+        ValueError: The number is out of range.
+    """
+    if not least <= value <= most:
+        raise ValueError(
+            f"{argument} must be from {least} to {most:,}{limit and f', {limit}'}; got {value}"
+        )
+
+
+def check_new_file(argument: str, path: Path, suffix: str) -> None:
+    """Refuse a file that exists, or whose name does not say what it holds.
+
+    Raises:
+        ValueError: It is such a file.
+    """
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{argument} must be a file named *{suffix}, got {path}")
+    if path.exists():
+        raise ValueError(f"{argument} must be a new file, got {path}, which exists")
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write a file that `check_new_file` has let pass, and the folders it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_whole(path, content)

@@ -199,7 +199,8 @@ def _run(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(json.dumps(plan.as_json(), indent=2))
         return
-    log = _tensorboard() if options.tensorboard else None
+    if options.tensorboard:
+        runtime.require_extra("tensorboard", "tensorboard")
     config = plan.recipe.training
     fabric = training.launch(config)
     here = runtime.environment(fabric.device) | {"processes": fabric.world_size}
@@ -222,7 +223,7 @@ def _run(options: argparse.Namespace) -> None:
         records.write_json(folder / _SETTINGS, plan.as_json())
     options.interrupted = f"go on with: csae train --resume {folder}"
     resumed = (folder / _STATE).exists()
-    history = _train(options, plan, model, criterion, splits, fabric, folder, log)
+    history = _train(options, plan, model, criterion, splits, fabric, folder)
     if not fabric.is_global_zero:
         return
     test = evaluate(model, splits["test"])  # once, after everything is decided
@@ -266,11 +267,12 @@ def _train(
     splits: dict[str, data.ImageDataset],
     fabric: Fabric,
     folder: Path,
-    log: Callable[[Path], Callable[[training.Metrics], None]] | None,
 ) -> list[training.Metrics]:
     """Train; after each epoch keep the weights and say how it goes."""
     config = plan.recipe.training
-    draw = log(folder / "tensorboard") if log is not None and fabric.is_global_zero else None
+    draw = None
+    if options.tensorboard and fabric.is_global_zero:
+        draw = _open_tensorboard(folder / "tensorboard")
 
     def finish_epoch(metrics: training.Metrics) -> None:
         records.save_checkpoint(model, folder / _CHECKPOINT, dataset=plan.name)
@@ -351,13 +353,9 @@ def _folder(options: argparse.Namespace, plan: _Plan) -> Path:
         return Path(options.resume)
     out: Path | None = options.out
     if out is not None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            hint = (
-                f"; to go on with the run in it: --resume {out}" if (out / _STATE).exists() else ""
-            )
-            raise ValueError(
-                f"out must be a new or empty folder, got {out}, which holds something{hint}"
-            )
+        if (out / _STATE).exists():
+            raise ValueError(f"out holds an interrupted run; to go on with it: --resume {out}")
+        records.check_new_folder("out", out)
         out.mkdir(parents=True, exist_ok=True)
         return out
     name = f"{plan.name}-seed{plan.recipe.training.seed}"
@@ -407,24 +405,16 @@ def _report(
     )
 
 
-def _tensorboard() -> Callable[[Path], Callable[[training.Metrics], None]]:
-    """Return what opens a folder for TensorBoard; say how to install it before any work."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ValueError(
-            "--tensorboard needs the package tensorboard: pip install 'csae[tensorboard]'"
-        ) from error
+def _open_tensorboard(folder: Path) -> Callable[[training.Metrics], None]:
+    """Return what adds an epoch's metrics to the curves in a folder."""
+    from torch.utils.tensorboard import SummaryWriter  # an extra: not there for everybody
 
-    def open_folder(folder: Path) -> Callable[[training.Metrics], None]:
-        writer = SummaryWriter(str(folder))
+    writer = SummaryWriter(str(folder))
 
-        def draw(metrics: training.Metrics) -> None:
-            for name, value in metrics.items():
-                if name != "epoch":
-                    writer.add_scalar(name, value, int(metrics["epoch"]))
-            writer.flush()
+    def draw(metrics: training.Metrics) -> None:
+        for name, value in metrics.items():
+            if name != "epoch":
+                writer.add_scalar(name, value, int(metrics["epoch"]))
+        writer.flush()
 
-        return draw
-
-    return open_folder
+    return draw

@@ -1,0 +1,88 @@
+"""The command ``csae reconstruct``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from csae import data, evaluation, records, runtime
+from csae.cli import options as shared
+
+_MOST = 200  # images that a picture can show
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser's subcommands."""
+    command = commands.add_parser(
+        "reconstruct",
+        help="show images above their reconstructions",
+        description="Draw the first images of a data set above their reconstructions, with their "
+        "true and predicted classes, and measure accuracy and PSNR on the images shown.",
+    )
+    command.set_defaults(run=_run)
+    shared.add_checkpoint(command)
+    command.add_argument(
+        "--count",
+        type=int,
+        metavar="N",
+        default=20,
+        help=f"images to show, {_MOST} at most (default: %(default)s)",
+    )
+    results = command.add_argument_group("results")
+    results.add_argument(
+        "--out", type=Path, metavar="FILE.png", required=True, help="the picture; a new file"
+    )
+    shared.add_json(results)
+    shared.add_data(command, required=False)
+    shared.add_split(command)
+    shared.add_accelerator(command)
+
+
+def _run(options: argparse.Namespace) -> None:
+    shared.check_range("count", options.count, 1, _MOST, "as many as a picture can show")
+    shared.check_new_file("out", options.out, ".png")
+    device = runtime.resolve_device(options.accelerator)
+    model, header = records.load_checkpoint(options.checkpoint)
+    dataset = shared.load_images(options, model, header, options.split)
+    shown = dataset.first(options.count)
+    model.to(device)
+    result = evaluation.evaluate(model, shown)
+    _write(options.out, shown, evaluation.predict(model, shown))
+    _print(options, shown, result)
+
+
+def _write(out: Path, shown: data.ImageDataset, predictions: evaluation.Predictions) -> None:
+    from csae.cli import pictures  # not at the top: help need not wait for matplotlib
+
+    picture = pictures.reconstruction_pairs(
+        shown.images[:, 0],
+        data.to_bytes(predictions.reconstructions)[:, 0],
+        [shown.classes[label] for label in shown.labels.tolist()],
+        [shown.classes[label] for label in predictions.labels.tolist()],
+    )
+    shared.write_new_file(out, picture)
+
+
+def _print(options: argparse.Namespace, shown: data.ImageDataset, result: dict[str, float]) -> None:
+    if options.json:
+        print(
+            json.dumps(
+                {
+                    "checkpoint": str(options.checkpoint),
+                    "dataset": shown.name,
+                    "split": shown.split,
+                    "images": len(shown),
+                    "data_sha256": shown.fingerprint,
+                    **result,
+                    "files": [str(options.out)],
+                }
+            )
+        )
+    else:
+        print(
+            f"{shown.name}, {shown.split}: accuracy {result['accuracy']:.2%}, "
+            f"PSNR {result['psnr']:.2f} dB (the first {len(shown)} of the split)\n"
+            f"written: {options.out}"
+        )

@@ -1,0 +1,91 @@
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from csae.data import DATASETS, Augmentation
+from csae.recipes import RECIPES, Recipe, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist-sample", "emnist-letters"])
+def test_every_recipe_builds_the_published_network(name, dataset):
+    found = recipe(name, dataset)
+    model, loss = found.build(26)
+    assert sum(p.numel() for p in model.parameters()) == 282_185
+    assert model.num_classes == 26
+    images = torch.rand(4, 1, 32, 32)
+    terms = loss(model(images), images, torch.arange(4))
+    assert torch.isfinite(terms["loss"])
+    terms["loss"].backward()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_survive_json(name):
+    found = recipe(name, "mnist")
+    assert Recipe.from_dict(json.loads(json.dumps(dataclasses.asdict(found)))) == found
+
+
+def test_terms_are_those_with_weights():
+    paper, code = (
+        recipe("seed", "mnist").build(10)[1],
+        recipe("published-code", "mnist").build(10)[1],
+    )
+    assert paper.weights.keys() == {"classification", "reconstruction", "wavelet"}
+    assert code.weights.keys() == {"centroid", "reconstruction", "sobel"}
+
+
+def test_published_settings_are_those_of_the_code():
+    """As described in the chapter: what is known of the code, not of the paper."""
+    found = recipe("published-code", "mnist")
+    training = found.training
+    assert (training.optimizer, training.schedule) == ("sgd", "step")
+    assert (training.batch_size, training.epochs) == (4096, 120)
+    assert (training.learning_rate, training.weight_decay) == (0.1, 5e-4)
+    model, _ = found.build(10)
+    assert model.centroids.norm(dim=1) == pytest.approx(torch.full((10,), 40**0.5))
+    assert model.noise.std == pytest.approx(0.253, abs=5e-4)
+
+
+def test_only_clothes_are_mirrored():
+    for dataset in DATASETS:
+        flip = recipe("quick", dataset).training.augmentation.flip
+        assert flip == (dataset == "fashion-mnist")
+
+
+def test_seed_turns_the_centroids():
+    first, other = (
+        Recipe(training=dataclasses.replace(Recipe().training, seed=seed)).build(10)[0].centroids
+        for seed in (0, 1)
+    )
+    assert not torch.allclose(first, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"latent_dim": 8}, "latent_dim=8 is too small for num_classes=10"),
+        ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, got 0"),
+        ({"noise": -1.0}, "noise must be a finite number"),
+        ({"smoothing": 1.0}, "smoothing must be between 0 and 1"),
+        ({"centroid_space": "free"}, "centroid_space must be one of"),
+        ({"wavelet": -1.0}, "wavelet_weight must be a finite number"),
+        ({"classification": 0.0, "reconstruction": 0.0}, "nothing to learn"),
+    ],
+)
+def test_wrong_values_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**changes).build(10)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="name must be one of .* got 'slow'"):
+        recipe("slow", "mnist")
+    with pytest.raises(ValueError, match="dataset must be one of .* got 'cifar'"):
+        recipe("quick", "cifar")
+
+
+def test_augmentation_of_a_recipe_is_a_value():
+    found = Recipe.from_dict(dataclasses.asdict(recipe("quick", "fashion-mnist")))
+    assert found.training.augmentation == Augmentation(flip=True)
