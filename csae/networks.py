@@ -159,11 +159,11 @@ class PatchUpsample(nn.ConvTranspose2d):
         """Return features (N, out, 2H, 2W) of features (N, in, H, W)."""
         n, _, height, width = x.shape
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * out, in)
-        patches = nn.functional.linear(x.permute(0, 2, 3, 1), weight)  # (N, H, W, 4 * out)
+        # Added here, the bias keeps bfloat16 features what they are.
+        bias = None if self.bias is None else self.bias.repeat(4)
+        patches = nn.functional.linear(x.permute(0, 2, 3, 1), weight, bias)  # (N, H, W, 4 * out)
         patches = patches.view(n, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
         pixels = patches.reshape(n, 2 * height, 2 * width, -1)
-        if self.bias is not None:
-            pixels = pixels + self.bias
         return pixels.permute(0, 3, 1, 2)  # channels-last in memory
 
 

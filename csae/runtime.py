@@ -91,8 +91,8 @@ def keep_freed_memory() -> None:
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # other C libraries have none
-        trim_threshold, mmap_threshold = -1, -3  # names and largest values as in malloc.h
-        libc.mallopt(mmap_threshold, 32 * 2**20)
+        trim_threshold, mmap_max = -1, -4  # as malloc.h names them
+        libc.mallopt(mmap_max, 0)  # no buffer, however large, gets pages of its own
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
