@@ -21,7 +21,7 @@ from csae.cli import options as shared
 from csae.evaluation import evaluate
 from csae.losses import SPACES, JointLoss
 from csae.networks import CSAE
-from csae.recipes import RECIPES, Recipe, recipe
+from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 
 _SETTINGS = "settings.json"
 _STATE = "state.safetensors"
@@ -63,9 +63,10 @@ def add(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a model; write its weights and a record of the run",
-        description="Train a model, measure it once on the test images, and write "
-        f"{_CHECKPOINT} and {_RECORD}. A recipe says how; each option below that is given changes "
-        "one value of it.",
+        description="Train a model, measure it once on the test images, and write its weights and "
+        "a record.\nA recipe says how; each option below that is given changes one value of it.",
+        epilog="recipes:\n" + "\n".join(f"  {name:16}{text}" for name, text in ABOUT.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=_run, interrupted="go on with: csae train --resume FOLDER")
     shared.add_data(train, required=True)
