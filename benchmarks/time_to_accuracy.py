@@ -27,7 +27,10 @@ def measure(where: list[str]) -> list[dict[str, Any]]:
     rows = []
     for dataset in DATASETS:
         runs = [one_run(dataset, seed, where) for seed in SEEDS]
-        row = {"dataset": dataset, "recipe": RECIPE, "runs": runs}
+        data = runs[0]["data"]
+        if any(run.pop("data") != data for run in runs):
+            raise RuntimeError(f"the images of {dataset} changed between two runs")
+        row = {"dataset": dataset, "recipe": RECIPE, "data": data, "runs": runs}
         for name in ("seconds", "accuracy", "psnr"):
             row[name] = median(run[name] for run in runs)
         rows.append(row)

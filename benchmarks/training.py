@@ -55,6 +55,8 @@ GROUPS = {
         },
     ),
 }
+# The phases of a step are looked at when the first steps are over.
+LEAST_IMAGES = 256 * (contenders.WARM_UP_STEPS + 2)
 
 
 def tasks(options: argparse.Namespace, sample: bool) -> dict[int, Task]:
@@ -245,6 +247,8 @@ def main() -> None:
     parser.add_argument("--time-to-accuracy", action="store_true", help="time whole runs instead")
     parser.add_argument("--out", type=Path, help="file to write")
     options = parser.parse_args()
+    if options.images < LEAST_IMAGES or options.rounds < 1:
+        parser.error(f"--images must be at least {LEAST_IMAGES:,}, --rounds at least 1")
     name, run = "training.json", compare_all
     if options.time_to_accuracy:
         name, run = "time-to-accuracy.json", whole_runs
