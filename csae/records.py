@@ -117,10 +117,31 @@ def load_pretrained(name: str) -> tuple[CSAE, dict[str, Any]]:
     Raises:
         ValueError: There is no such model.
     """
+    return load_checkpoint(_pretrained(name) / "checkpoint.safetensors")
+
+
+def load_record(name: str) -> dict[str, Any]:
+    """Read the record of the run that made the model of `load_pretrained`.
+
+    Args:
+        name: Name of the data set, ``"fashion-mnist"``.
+
+    Returns:
+        What ``csae train`` wrote: ``config``, ``data``, ``history``, ``test``, ``environment``,
+        ``timing``, and hashes of data and weights.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    record: dict[str, Any] = json.loads((_pretrained(name) / "record.json").read_text())
+    return record
+
+
+def _pretrained(name: str) -> Path:
     if name not in _PRETRAINED:
         raise ValueError(f"name must be one of {tuple(_PRETRAINED)}, got {name!r}")
     folder = next(folder for folder in _RESULTS if (folder / _PRETRAINED[name]).is_dir())
-    return load_checkpoint(folder / _PRETRAINED[name] / "checkpoint.safetensors")
+    return folder / _PRETRAINED[name]
 
 
 def load_sweep(name: str) -> list[dict[str, Any]]:

@@ -120,6 +120,14 @@ def test_pretrained_model_is_that_of_its_record():
     assert evaluate(model, sample)["accuracy"] > 0.88
 
 
+def test_record_of_the_pretrained_model_is_that_of_its_run():
+    record = records.load_record("fashion-mnist")
+    assert record["config"]["dataset"] == "fashion-mnist"
+    assert len(record["history"]) == record["config"]["epochs"]
+    with pytest.raises(ValueError, match="name must be one of .* got 'cifar'"):
+        records.load_record("cifar")
+
+
 def test_unknown_pretrained_model_is_refused():
     with pytest.raises(ValueError, match="name must be one of .'fashion-mnist',., got 'cifar'"):
         records.load_pretrained("cifar")
