@@ -30,6 +30,11 @@ from csae.exercises.noise import (
     check_probe,
     check_warm_up,
 )
+from csae.exercises.training import (
+    check_one_cycle_rate,
+    check_own_images,
+    check_roof_speed,
+)
 from csae.exercises.wavelets import (
     check_edge_loss,
     check_undo_haar,
@@ -48,8 +53,11 @@ __all__ = [
     "check_fewest_dimensions",
     "check_nearest_by_product",
     "check_noise_budget",
+    "check_one_cycle_rate",
     "check_orthogonal_simplices",
+    "check_own_images",
     "check_probe",
+    "check_roof_speed",
     "check_scale_for",
     "check_simplex_angle",
     "check_tangential_force",

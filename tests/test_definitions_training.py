@@ -1,0 +1,144 @@
+"""What the chapter on full training defines before it imports it is the package's."""
+
+import copy
+import dataclasses
+import json
+import re
+import shlex
+
+import nbformat
+import pytest
+import torch
+
+from csae import distributed, files, training
+from csae.cli import main
+from csae.data import Augmentation
+from csae.distributed import SharedBatchNorm2d
+from csae.losses import CSAELoss
+from csae.runtime import attainable
+from csae.training import TrainingConfig, train
+from tests.chapters import ROOT, definitions
+
+CONFIG = TrainingConfig(
+    epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1, flip=True)
+)
+
+
+@pytest.fixture(scope="module")
+def chapter():
+    return definitions("training")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_loop(chapter, model, digits, precision):
+    """The same weights, bit for bit, and the same losses."""
+    config = dataclasses.replace(CONFIG, precision=precision, seed=3)
+    twin = copy.deepcopy(model)
+    state = torch.random.get_rng_state()
+    history = train(model, CSAELoss(), digits, config, progress=False)
+    by_hand = chapter["train_by_hand"](twin, CSAELoss(), digits, config)
+    torch.random.set_rng_state(state)
+    for name, value in model.state_dict().items():
+        assert torch.equal(twin.state_dict()[name], value), name
+    assert [{k: epoch[k] for k in by_hand[0]} for epoch in history] == by_hand
+
+
+def test_own_rows(chapter, monkeypatch):
+    monkeypatch.setattr(distributed, "_is_shared", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 4)
+
+    def draw(rows):
+        return torch.rand(rows, 3, generator=torch.Generator().manual_seed(0))
+
+    for rank in range(4):
+        monkeypatch.setattr(distributed.dist, "get_rank", lambda rank=rank: rank)
+        by_hand = chapter["own_rows_by_hand"](draw, 2, rank, 4)
+        assert torch.equal(by_hand, distributed.own_rows(draw, 2))
+
+
+def test_statistics(chapter, monkeypatch):
+    """Of two parts that hold the same images: the layer cannot tell who holds the other one."""
+    monkeypatch.setattr(distributed, "_is_shared", lambda: True)
+    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(distributed.dist, "all_reduce", lambda total: total.mul_(2))
+    part = 3 * torch.randn(6, 4, 5, 5) + 1
+    layer = SharedBatchNorm2d(4, momentum=1.0)
+    layer(part)
+    mean, variance = chapter["statistics_by_hand"]([part, part])
+    assert torch.allclose(layer.running_mean, mean, atol=1e-6)
+    count = 2 * 6 * 25
+    assert torch.allclose(layer.running_var, variance * count / (count - 1), rtol=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_range_test(chapter, model, digits, optimizer):
+    config = dataclasses.replace(CONFIG, precision="fp32", optimizer=optimizer)
+    limits = {"lowest": 1e-4, "highest": 1e-2, "steps": 10}
+    package = training.range_test(model, CSAELoss(), digits, config, **limits)
+    state = torch.random.get_rng_state()
+    by_hand = chapter["range_by_hand"](model, CSAELoss(), digits, config, package.rates)
+    torch.random.set_rng_state(state)
+    assert by_hand == pytest.approx(package.losses.tolist(), rel=1e-12)
+
+
+def test_range_test_stops(chapter, model, digits):
+    config = dataclasses.replace(CONFIG, precision="fp32", optimizer="sgd", weight_decay=0.0)
+    limits = {"lowest": 1e-2, "highest": 1e6, "steps": 10}
+    package = training.range_test(model, CSAELoss(), digits, config, **limits)
+    state = torch.random.get_rng_state()
+    rates = 1e-2 * 1e8 ** (torch.arange(10).double() / 9)
+    by_hand = chapter["range_by_hand"](model, CSAELoss(), digits, config, rates)
+    torch.random.set_rng_state(state)
+    assert len(package.losses) < 10
+    found = package.losses.tolist()
+    assert by_hand[: len(found)] == pytest.approx(found, rel=1e-12)
+
+
+@pytest.mark.parametrize("intensity", [0.1, 4.0, 300.0])
+def test_roof(chapter, intensity):
+    by_hand = chapter["attainable_by_hand"](intensity, 1e11, 1e10)
+    assert by_hand == attainable(intensity, peak=1e11, bandwidth=1e10)
+
+
+@pytest.mark.parametrize("way", ["by hand", "package"])
+def test_write_whole(chapter, tmp_path, monkeypatch, way):
+    write = chapter["write_whole_by_hand"] if way == "by hand" else files.write_whole
+    path = tmp_path / "state"
+    write(path, b"old")
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        with pytest.raises(OSError, match="no space"):
+            write(path, b"new")
+    assert path.read_bytes() == b"old"
+    write(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def commands():
+    notebook = nbformat.read(ROOT / "book" / "training.ipynb", as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for block in re.findall(r"^```sh\n(.*?)^```", cell.source, re.M | re.S):
+                yield from re.findall(r"^.*\bcsae (?:train|export) .*$", block, re.M)
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_commands_are_understood(line, capsys, tmp_path, monkeypatch):
+    """Each line for the terminal, with --dry-run; those for trained models, as far as parsing."""
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(line)
+    arguments = words[words.index("csae") + 1 :]
+    if arguments[0] == "train" and "--resume" not in arguments:
+        assert main([*arguments, "--dry-run"]) == 0
+        assert json.loads(capsys.readouterr().out)["training"]["epochs"] >= 1
+        return
+    assert main(arguments) == 2  # there is no such run, and no such model
+    assert re.search("no settings.json|no checkpoint|not installed", capsys.readouterr().err)
+
+
+def test_there_are_commands():
+    assert len(list(commands())) >= 8
