@@ -4,7 +4,7 @@ Each process holds the same model and the same random state, and works on its ow
 `own_rows` and `share_batch_norm` see to it that the result does not depend on the number of
 processes; `all_reduce_bytes` and `sharing_speedup` say what sharing costs and brings.
 
-Taught in the chapter on full training.
+Taught in the chapter on sharing a batch.
 """
 
 from __future__ import annotations

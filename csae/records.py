@@ -137,6 +137,28 @@ def load_record(name: str) -> dict[str, Any]:
     return record
 
 
+def load_runs() -> list[dict[str, Any]]:
+    """Read the records of whole training runs, as `load_record` returns them.
+
+    Returns:
+        In the book's repository, all that lie in its folder ``results``; in an installed package,
+        those that travel with it.
+    """
+    folder = next(folder for folder in _RESULTS if folder.is_dir())
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
+
+
+def load_benchmark(name: str) -> dict[str, Any] | None:
+    """Read what a benchmark of the book's repository recorded, such as ``"training"``.
+
+    Returns:
+        Its record; None if there is none, or outside the repository.
+    """
+    path = _RESULTS[1] / "benchmarks" / f"{name}.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
+
+
 def _pretrained(name: str) -> Path:
     if name not in _PRETRAINED:
         raise ValueError(f"name must be one of {tuple(_PRETRAINED)}, got {name!r}")

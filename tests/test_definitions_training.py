@@ -10,10 +10,9 @@ import nbformat
 import pytest
 import torch
 
-from csae import distributed, files, training
+from csae import files, training
 from csae.cli import main
 from csae.data import Augmentation
-from csae.distributed import SharedBatchNorm2d
 from csae.losses import CSAELoss
 from csae.runtime import attainable
 from csae.training import TrainingConfig, train
@@ -41,33 +40,6 @@ def test_loop(chapter, model, digits, precision):
     for name, value in model.state_dict().items():
         assert torch.equal(twin.state_dict()[name], value), name
     assert [{k: epoch[k] for k in by_hand[0]} for epoch in history] == by_hand
-
-
-def test_own_rows(chapter, monkeypatch):
-    monkeypatch.setattr(distributed, "_is_shared", lambda: True)
-    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 4)
-
-    def draw(rows):
-        return torch.rand(rows, 3, generator=torch.Generator().manual_seed(0))
-
-    for rank in range(4):
-        monkeypatch.setattr(distributed.dist, "get_rank", lambda rank=rank: rank)
-        by_hand = chapter["own_rows_by_hand"](draw, 2, rank, 4)
-        assert torch.equal(by_hand, distributed.own_rows(draw, 2))
-
-
-def test_statistics(chapter, monkeypatch):
-    """Of two parts that hold the same images: the layer cannot tell who holds the other one."""
-    monkeypatch.setattr(distributed, "_is_shared", lambda: True)
-    monkeypatch.setattr(distributed.dist, "get_world_size", lambda: 2)
-    monkeypatch.setattr(distributed.dist, "all_reduce", lambda total: total.mul_(2))
-    part = 3 * torch.randn(6, 4, 5, 5) + 1
-    layer = SharedBatchNorm2d(4, momentum=1.0)
-    layer(part)
-    mean, variance = chapter["statistics_by_hand"]([part, part])
-    assert torch.allclose(layer.running_mean, mean, atol=1e-6)
-    count = 2 * 6 * 25
-    assert torch.allclose(layer.running_var, variance * count / (count - 1), rtol=1e-5)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -119,11 +91,14 @@ def test_write_whole(chapter, tmp_path, monkeypatch, way):
 
 
 def commands():
-    notebook = nbformat.read(ROOT / "book" / "training.ipynb", as_version=4)
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            for block in re.findall(r"^```sh\n(.*?)^```", cell.source, re.M | re.S):
-                yield from re.findall(r"^.*\bcsae (?:train|export) .*$", block, re.M)
+    """Lines for the terminal: in blocks of code, fenced or indented."""
+    for chapter in ("training", "distributed"):
+        notebook = nbformat.read(ROOT / "book" / f"{chapter}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                blocks = re.findall(r"^```sh\n(.*?)^```|^(    .*)$", cell.source, re.M | re.S)
+                for block in blocks:
+                    yield from re.findall(r"^.*\bcsae (?:train|export) .*$", "".join(block), re.M)
 
 
 @pytest.mark.parametrize("line", list(commands()))

@@ -6,50 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from csae.exercises._checks import HintError, call, check, hint_if, number
-
-
-@check
-def check_own_images(answer: Callable[[Tensor, int, int], Tensor]) -> str:
-    """Check a function that returns the rows of the data set that one process visits."""
-    generator = torch.Generator().manual_seed(0)
-    for steps, batch, processes in ((3, 8, 2), (2, 12, 4), (5, 6, 1)):
-        order = torch.randperm(steps * batch, generator=generator).view(steps, batch)
-        for rank in range(processes):
-            case = f"For {steps} batches of {batch}, process {rank} of {processes}:"
-            found = call(answer, order.clone(), rank, processes)
-            hint_if(
-                not isinstance(found, Tensor),
-                f"Return a torch tensor, not a {type(found).__name__}.",
-            )
-            hint_if(found.ndim != 1, f"{case} return a tensor of one dimension; flatten it.")
-            right = order.view(steps, processes, -1)[:, rank].flatten()
-            if torch.equal(found, right):
-                continue
-            mine, wanted = found.tolist(), right.tolist()
-            hint_if(
-                mine == order.flatten().view(processes, -1)[rank].tolist(),
-                f"{case} you give whole batches to each process. They share each batch.",
-            )
-            hint_if(
-                mine == order[:, rank::processes].flatten().tolist(),
-                f"{case} you deal the images out one by one, like cards. A process takes one "
-                "piece of each row.",
-            )
-            hint_if(
-                len(mine) != len(wanted),
-                f"{case} you return {len(mine)} images of {steps * batch}; its share is "
-                f"{len(wanted)}.",
-            )
-            hint_if(
-                sorted(mine) == sorted(wanted),
-                f"{case} these are the right images in another order: batch after batch.",
-            )
-            raise HintError(f"{case} you return {mine[:6]}..., and not {wanted[:6]}...")
-    return "All processes together visit each image once, and none of them has to ask another."
 
 
 def _one_cycle(step: float, steps: int, largest: float) -> float:
@@ -94,6 +51,33 @@ def check_one_cycle_rate(answer: Callable[[int, int, float], float]) -> str:
     return (
         "A rise over the first 30 % of the steps, a fall over the rest, and no corner at the top."
     )
+
+
+@check
+def check_gap_above(answer: Callable[[float], float]) -> str:
+    """Check a function that returns the distance of a bfloat16 number to the next larger one."""
+    for weight in (1.0, 1.5, 2.0, 0.0625, 0.09375, 384.0):
+        found = number(call(answer, weight))
+        right = 2.0 ** (math.floor(math.log2(weight)) - 7)
+        if math.isclose(found, right, rel_tol=1e-9):
+            continue
+        case = f"Above {weight:g} you find a gap of {found:.4g}."
+        hint_if(
+            math.isclose(found, 2**-7, rel_tol=1e-9),
+            f"{case} That is the gap above 1. Numbers have a fixed count of digits: the gap grows "
+            "with them.",
+        )
+        hint_if(
+            math.isclose(found, right / 2, rel_tol=1e-9),
+            f"{case} Eight significant bits, the first of which is always 1, leave seven to choose "
+            "from.",
+        )
+        hint_if(
+            math.isclose(found, weight * 2**-7, rel_tol=1e-9),
+            f"{case} Between two powers of two all gaps are the same.",
+        )
+        raise HintError(f"{case} Which power of two lies below? It is cut into 128 steps.")
+    return "Large weights lose larger updates: what counts is the ratio of the two."
 
 
 @check

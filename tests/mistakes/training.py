@@ -24,18 +24,6 @@ def of_sums(layers, peak, bandwidth):
 
 
 MISTAKES = [
-    ("own_images", ..., "Replace the three dots"),
-    ("own_images", lambda o, r, p: o.tolist(), "Return a torch tensor, not a list"),
-    ("own_images", lambda o, r, p: o.view(len(o), p, -1)[:, r], "of one dimension"),
-    ("own_images", lambda o, r, p: o.flatten().view(p, -1)[r], "They share each batch"),
-    ("own_images", lambda o, r, p: o[:, r::p].flatten(), "like cards"),
-    ("own_images", lambda o, r, p: o.flatten(), "its share is"),
-    ("own_images", lambda o, r, p: o.view(len(o), p, -1)[:, r].T.flatten(), "in another order"),
-    (
-        "own_images",
-        lambda o, r, p: o.view(len(o), p, -1)[:, (r + 1) % p].flatten(),
-        "you return .* and not",
-    ),
     ("one_cycle_rate", ..., "Replace the three dots"),
     ("one_cycle_rate", lambda s, n, top: torch.tensor(0.1), "Return a number, not a Tensor"),
     ("one_cycle_rate", lambda s, n, top: 0.0 if s == 0 else top, "a 25th of the top"),
@@ -46,6 +34,11 @@ MISTAKES = [
         "the lowest rate of all",
     ),
     ("one_cycle_rate", in_line, "along a cosine"),
+    ("gap_above", ..., "Replace the three dots"),
+    ("gap_above", lambda w: 2**-7, "the gap above 1"),
+    ("gap_above", lambda w: 2 ** (math.floor(math.log2(w)) - 8), "leave seven to choose"),
+    ("gap_above", lambda w: w * 2**-7, "all gaps are the same"),
+    ("gap_above", lambda w: 2 ** (math.ceil(math.log2(w)) - 7), "cut into 128 steps"),
     ("roof_speed", ..., "Replace the three dots"),
     ("roof_speed", lambda x, p, b: sum(seconds(x, p, b)), "How many images fit"),
     (
