@@ -81,3 +81,24 @@ def test_arrangement_needs_a_picture():
     with pytest.raises(ValueError, match=r"points must be of shape .* got \(4, 4\)"):
         figures.arrangement(torch.eye(4), plt.gca())
     plt.close("all")
+
+
+def test_sketch_of_a_queue_is_shorter_where_nothing_is_read():
+    ends = []
+    for reads in (True, False):
+        figure, axis = plt.subplots()
+        figures.queue_sketch(axis, reads=reads)
+        ends.append(axis.lines[0].get_xdata()[0])
+        assert [text.get_text() for text in axis.texts] == list("11223344")
+        plt.close(figure)
+    assert ends[0] > ends[1] > 4  # four steps of length 1
+
+
+def test_stacked_bars_follow_each_other():
+    figure, axis = plt.subplots()
+    figures.stacked_bars(axis, {"a": [1.0, 2.0], "b": [3.0, 1.0]}, ["first", "second"])
+    first, second = axis.containers
+    assert [bar.get_width() for bar in first] == [1.0, 3.0]
+    assert [bar.get_x() for bar in second] == [1.0, 3.0]
+    assert axis.get_legend_handles_labels()[1] == ["first", "second"]
+    plt.close(figure)
