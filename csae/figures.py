@@ -396,3 +396,45 @@ def stacked_bars(axis: Axes, rows: Mapping[str, Sequence[float]], names: Sequenc
         starts = [start + length for start, length in zip(starts, lengths, strict=True)]
     axis.set_yticks(range(len(rows)), list(rows))
     axis.invert_yaxis()
+
+
+def labelled_bars(axis: Axes, values: Mapping[str, float], unit: str) -> None:
+    """Draw a horizontal bar for each value, from the top, with the value and its unit beside it."""
+    colours = [PALETTE[7], PALETTE[0]] * len(values)
+    bars = axis.barh(list(values), list(values.values()), color=colours[: len(values)])
+    texts = [f"{v:,.0f} {unit}" if v >= 100 else f"{v:.2g} {unit}" for v in values.values()]
+    axis.bar_label(bars, texts, padding=3)
+    axis.invert_yaxis()
+
+
+def roofline(
+    axis: Axes,
+    layers: Sequence[tuple[str, float, float, float]],
+    *,
+    peak: float,
+    bandwidth: float,
+) -> None:
+    """Draw layers under the roof of a machine, with logarithmic axes.
+
+    Args:
+        axis: Where to draw.
+        layers: Kind, operations, bytes and seconds of each layer; five kinds at most.
+        peak: Operations a second of the processor.
+        bandwidth: Bytes a second of its memory.
+    """
+    bend = peak / bandwidth
+    places = [layer[1] / layer[2] for layer in layers]  # operations a byte
+    ends = [min(places) / 2, bend, max([*places, bend]) * 2]
+    axis.loglog(ends, [min(peak, bandwidth * end) for end in ends], color=INK)
+    kinds = dict.fromkeys(layer[0] for layer in layers)
+    for kind, marker, colour in zip(kinds, "^soDP", (2, 1, 0, 4, 3), strict=False):
+        of_kind = [layer for layer in layers if layer[0] == kind]
+        axis.plot(
+            [operations / moved for _, operations, moved, _ in of_kind],
+            [operations / seconds for _, operations, _, seconds in of_kind],
+            marker,
+            color=PALETTE[colour],
+            markeredgecolor=INK,
+            label=kind,
+        )
+    axis.legend(fontsize=9, loc="lower right")
