@@ -398,10 +398,19 @@ def stacked_bars(axis: Axes, rows: Mapping[str, Sequence[float]], names: Sequenc
     axis.invert_yaxis()
 
 
-def labelled_bars(axis: Axes, values: Mapping[str, float], unit: str) -> None:
-    """Draw a horizontal bar for each value, from the top, with the value and its unit beside it."""
-    colours = [PALETTE[7], PALETTE[0]] * len(values)
-    bars = axis.barh(list(values), list(values.values()), color=colours[: len(values)])
+def labelled_bars(
+    axis: Axes, values: Mapping[str, float], unit: str, *, pairs: bool = False
+) -> None:
+    """Draw a horizontal bar for each value, from the top, with the value and its unit beside it.
+
+    Args:
+        axis: Where to draw.
+        values: Lengths of the bars, by name.
+        unit: Their unit.
+        pairs: Whether the bars are pairs, to be drawn in two colours.
+    """
+    colours = [PALETTE[7] if pairs and k % 2 == 0 else PALETTE[0] for k in range(len(values))]
+    bars = axis.barh(list(values), list(values.values()), color=colours)
     texts = [f"{v:,.0f} {unit}" if v >= 100 else f"{v:.2g} {unit}" for v in values.values()]
     axis.bar_label(bars, texts, padding=3)
     axis.invert_yaxis()
