@@ -1,9 +1,10 @@
 """What several training processes share: random numbers, and the statistics of a batch.
 
 Each process holds the same model and the same random state, and works on its own rows of a batch.
-Both functions here see to it that the result does not depend on the number of processes.
+`own_rows` and `share_batch_norm` see to it that the result does not depend on the number of
+processes; `all_reduce_bytes` and `sharing_speedup` say what sharing costs and brings.
 
-Taught in the chapter on full training.
+Taught in the chapter on sharing a batch.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
     In training mode every process normalises with the mean and the variance of the whole batch, and
     gradients flow through both to all processes. Every process must hold equally many images. In
     evaluation mode it is an ordinary `torch.nn.BatchNorm2d`.
+
+    Equations: shared-batch-norm.
     """
 
     @classmethod
@@ -87,6 +90,51 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             self.running_var.lerp_(unbiased, self.momentum)  # type: ignore[union-attr, arg-type]
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+
+
+def all_reduce_bytes(values: int, processes: int, *, width: int = 4) -> float:
+    """Return the bytes each process sends while all of them add up a tensor around a ring.
+
+    The tensor is cut into as many parts as there are processes. Each process sends all but one of
+    them on to be added up, and all but one of the sums round.
+
+    Equations: ring-all-reduce.
+
+    Args:
+        values: Numbers in the tensor.
+        processes: How many, at least 1.
+        width: Bytes of a number.
+    """
+    return 2 * (processes - 1) / processes * values * width
+
+
+def sharing_speedup(
+    seconds: float,
+    processes: int,
+    *,
+    values: int,
+    bandwidth: float,
+    latency: float = 0.0,
+    collectives: int = 1,
+) -> float:
+    """Predict how many times faster a training step is when processes share its batch.
+
+    A simple model: computing divides by the processes, communication around a ring is added to it,
+    and nothing overlaps.
+
+    Equations: sharing-speedup.
+
+    Args:
+        seconds: Duration of the step in a single process.
+        processes: How many, at least 1.
+        values: Numbers to add up over processes in a step: the gradients, four bytes each.
+        bandwidth: Bytes a second from one process to the next.
+        latency: Seconds before a message arrives, however short it is.
+        collectives: How many separate sums a step has; each waits for its messages.
+    """
+    waiting = collectives * 2 * (processes - 1) * latency
+    sending = all_reduce_bytes(values, processes) / bandwidth
+    return seconds / (seconds / processes + waiting + sending)
 
 
 class _Sum(torch.autograd.Function):

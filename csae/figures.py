@@ -347,3 +347,103 @@ def two_probabilities(axis: Axes, given: Tensor, asked: Tensor) -> None:
     )
     axis.set(ylim=(0, 1), ylabel="probability", xticks=places.tolist(), xlabel="class")
     axis.legend(fontsize=8)
+
+
+def queue_sketch(axis: Axes, *, reads: bool) -> None:
+    """Sketch four training steps that Python queues and a device computes.
+
+    Args:
+        axis: Where to draw.
+        reads: Whether Python reads a result after each step, and so waits for the device.
+    """
+    queueing, computing, delay = 0.7, 1.0, 0.15
+    python = done = 0.0
+    for step in range(1, 5):
+        start = max(python + delay, done)
+        done = start + computing
+        for left, width, low, colour in (
+            (python, queueing, 1.1, PALETTE[1]),
+            (start, computing, 0.0, PALETTE[0]),
+        ):
+            axis.broken_barh([(left, width)], (low, 0.8), fc=colour, ec="white")
+            axis.text(left + width / 2, low + 0.4, str(step), ha="center", va="center")
+        python = done if reads else python + queueing
+    axis.axvline(done, color=INK, linestyle=":")
+    axis.set_yticks([0.4, 1.5], ["device", "Python"])
+
+
+def stacked_bars(axis: Axes, rows: Mapping[str, Sequence[float]], names: Sequence[str]) -> None:
+    """Draw a horizontal bar for each row, made of named parts; label the parts for a legend.
+
+    Args:
+        axis: Where to draw.
+        rows: For each row, from the top, the lengths of its parts.
+        names: Names of the parts, five at most.
+    """
+    looks = tuple(zip((8, 0, 2, 1, 4), ("", "", "", "///", ""), strict=True))
+    starts = [0.0] * len(rows)
+    for k, (name, (colour, hatch)) in enumerate(zip(names, looks, strict=False)):
+        lengths = [row[k] for row in rows.values()]
+        axis.barh(
+            range(len(rows)),
+            lengths,
+            left=starts,
+            color=PALETTE[colour],
+            hatch=hatch,
+            edgecolor="white",
+            label=name,
+        )
+        starts = [start + length for start, length in zip(starts, lengths, strict=True)]
+    axis.set_yticks(range(len(rows)), list(rows))
+    axis.invert_yaxis()
+
+
+def labelled_bars(
+    axis: Axes, values: Mapping[str, float], unit: str, *, pairs: bool = False
+) -> None:
+    """Draw a horizontal bar for each value, from the top, with the value and its unit beside it.
+
+    Args:
+        axis: Where to draw.
+        values: Lengths of the bars, by name.
+        unit: Their unit.
+        pairs: Whether the bars are pairs, to be drawn in two colours.
+    """
+    colours = [PALETTE[7] if pairs and k % 2 == 0 else PALETTE[0] for k in range(len(values))]
+    bars = axis.barh(list(values), list(values.values()), color=colours)
+    texts = [f"{v:,.0f} {unit}" if v >= 100 else f"{v:.2g} {unit}" for v in values.values()]
+    axis.bar_label(bars, texts, padding=3)
+    axis.invert_yaxis()
+
+
+def roofline(
+    axis: Axes,
+    layers: Sequence[tuple[str, float, float, float]],
+    *,
+    peak: float,
+    bandwidth: float,
+) -> None:
+    """Draw layers under the roof of a machine, with logarithmic axes.
+
+    Args:
+        axis: Where to draw.
+        layers: Kind, operations, bytes and seconds of each layer; five kinds at most.
+        peak: Operations a second of the processor.
+        bandwidth: Bytes a second of its memory.
+    """
+    bend = peak / bandwidth
+    places = [layer[1] / layer[2] for layer in layers]  # operations a byte
+    ends = [min(places) / 2, bend, max([*places, bend]) * 2]
+    axis.loglog(ends, [min(peak, bandwidth * end) for end in ends], color=INK)
+    kinds = dict.fromkeys(layer[0] for layer in layers)
+    for kind, marker, colour in zip(kinds, "^soDP", (2, 1, 0, 4, 3), strict=False):
+        of_kind = [layer for layer in layers if layer[0] == kind]
+        axis.plot(
+            [operations / moved for _, operations, moved, _ in of_kind],
+            [operations / seconds for _, operations, _, seconds in of_kind],
+            marker,
+            color=PALETTE[colour],
+            markeredgecolor=INK,
+            label=kind,
+        )
+    axis.legend(fontsize=9, loc="lower right")

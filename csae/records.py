@@ -117,10 +117,53 @@ def load_pretrained(name: str) -> tuple[CSAE, dict[str, Any]]:
     Raises:
         ValueError: There is no such model.
     """
+    return load_checkpoint(_pretrained(name) / "checkpoint.safetensors")
+
+
+def load_record(name: str) -> dict[str, Any]:
+    """Read the record of the run that made the model of `load_pretrained`.
+
+    Args:
+        name: Name of the data set, ``"fashion-mnist"``.
+
+    Returns:
+        What ``csae train`` wrote: ``config``, ``data``, ``history``, ``test``, ``environment``,
+        ``timing``, and hashes of data and weights.
+
+    Raises:
+        ValueError: There is no such model.
+    """
+    record: dict[str, Any] = json.loads((_pretrained(name) / "record.json").read_text())
+    return record
+
+
+def load_runs() -> list[dict[str, Any]]:
+    """Read the records of whole training runs, as `load_record` returns them.
+
+    Returns:
+        In the book's repository, all that lie in its folder ``results``; in an installed package,
+        those that travel with it.
+    """
+    folder = next(folder for folder in _RESULTS if folder.is_dir())
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
+
+
+def load_benchmark(name: str) -> dict[str, Any] | None:
+    """Read what a benchmark of the book's repository recorded, such as ``"training"``.
+
+    Returns:
+        Its record; None if there is none, or outside the repository.
+    """
+    path = _RESULTS[1] / "benchmarks" / f"{name}.json"
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
+    return found
+
+
+def _pretrained(name: str) -> Path:
     if name not in _PRETRAINED:
         raise ValueError(f"name must be one of {tuple(_PRETRAINED)}, got {name!r}")
     folder = next(folder for folder in _RESULTS if (folder / _PRETRAINED[name]).is_dir())
-    return load_checkpoint(folder / _PRETRAINED[name] / "checkpoint.safetensors")
+    return folder / _PRETRAINED[name]
 
 
 def load_sweep(name: str) -> list[dict[str, Any]]:

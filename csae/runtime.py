@@ -96,6 +96,22 @@ def keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def attainable(intensity: float, *, peak: float, bandwidth: float) -> float:
+    """Return the most operations a second that a computation can reach: the roofline.
+
+    Either the arithmetic is the limit, or the memory that feeds it (Williams, Waterman and
+    Patterson, 2009).
+
+    Equations: roofline.
+
+    Args:
+        intensity: Operations for each byte that the computation moves from or to memory.
+        peak: Operations a second of the processor.
+        bandwidth: Bytes a second of its memory.
+    """
+    return min(peak, bandwidth * intensity)
+
+
 def require_extra(extra: str, *packages: str) -> None:
     """Make sure that the packages of an optional extra are installed.
 

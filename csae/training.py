@@ -9,6 +9,7 @@ Taught in the chapter on full training.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 import math
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -119,7 +120,10 @@ def launch(config: TrainingConfig) -> Fabric:
 
     With several devices and no launcher, this process starts the others: copies of itself that run
     the same script. Under ``torchrun`` and SLURM the processes exist already; ``torchrun`` also
-    says how many.
+    says how many. Each works on an equal part of a batch, and the mean of their gradients is the
+    gradient of the whole batch.
+
+    Equations: mean-gradient.
 
     Raises:
         ValueError: The accelerator is not present, or the batch cannot be shared evenly.
@@ -137,18 +141,21 @@ def launch(config: TrainingConfig) -> Fabric:
         )
     # Batch normalisation is shared already; its statistics are the same everywhere.
     shared = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
-    precision = resolve_precision(config.precision, device)
-    # Its notes on precision and ranks would stand between the lines of a progress bar.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(
-        accelerator=device.type,
-        strategy=shared if processes > 1 else "auto",
-        devices=devices,
-        num_nodes=num_nodes,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-    )
+    strategy = shared if processes > 1 else "auto"
+    fabric = _fabric(config, device, strategy=strategy, devices=devices, num_nodes=num_nodes)
     fabric.launch()
     return fabric
+
+
+def _fabric(config: TrainingConfig, device: torch.device, **processes: Any) -> Fabric:
+    # Its notes on precision and ranks would stand between the lines of a progress bar.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    precision = resolve_precision(config.precision, device)
+    return Fabric(
+        accelerator=device.type,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        **processes,
+    )
 
 
 def train(
@@ -198,12 +205,7 @@ def train(
         FloatingPointError: The loss is no longer finite. The state is that of an earlier moment.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the current step.
     """
-    steps = len(dataset) // config.batch_size
-    if steps == 0:
-        raise ValueError(
-            f"batch_size must be at most the {len(dataset):,} training images, "
-            f"got {config.batch_size}"
-        )
+    steps = _steps(dataset, config)
     fabric = launch(config) if fabric is None else fabric
     device, share = fabric.device, config.batch_size // fabric.world_size
     if device.type == "cpu":
@@ -306,13 +308,106 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
 
 
 def make_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> LRScheduler:
-    """Return the schedule of a configuration; it moves with each of an epoch's ``steps``."""
+    """Return the schedule of a configuration; it moves with each of an epoch's ``steps``.
+
+    PyTorch's one-cycle moves the momentum, too, or Adam's first beta: down while the rate goes up.
+
+    Equations: one-cycle.
+    """
     total = config.epochs * steps
     if config.schedule == "one-cycle":
         return OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=total)
     if config.schedule == "step":
         return StepLR(optimizer, max(1, round(config.epochs / 4)) * steps, gamma=0.1)
     return LambdaLR(optimizer, lambda _: 1.0)
+
+
+class RangeTest(NamedTuple):
+    """What `range_test` found: n steps, as many as it made.
+
+    Attributes:
+        rates: (n,) float64 learning rates, rising.
+        losses: (n,) float64 smoothed losses; each includes the loss just before the step of its
+            rate.
+    """
+
+    rates: Tensor
+    losses: Tensor
+
+
+def range_test(
+    model: nn.Module,
+    criterion: Callable[[Any, Tensor, Tensor], dict[str, Tensor]],
+    dataset: ImageDataset,
+    config: TrainingConfig,
+    *,
+    lowest: float = 1e-5,
+    highest: float = 1.0,
+    steps: int = 100,
+) -> RangeTest:
+    """Train a copy of a model while the learning rate rises from step to step (Smith, 2017).
+
+    Rates rise by the same factor from step to step. Losses are smoothed by an exponential mean
+    over some ten steps. The test ends early when the loss is no longer finite, or the smoothed one
+    four times its lowest value. It runs on one device, whatever the configuration says.
+
+    Equations: range-rates.
+
+    Args:
+        model: As for `train`; it is left as it was.
+        criterion: As for `train`.
+        dataset: The training images.
+        config: How to train; ``learning_rate``, ``schedule`` and ``epochs`` are not used.
+        lowest: First learning rate, above 0.
+        highest: Last one, above ``lowest``.
+        steps: How many steps, at least 2.
+
+    Raises:
+        ValueError: An argument is out of range, or the batch is larger than the data set.
+    """
+    if not 0 < lowest < highest < math.inf:
+        raise ValueError(
+            f"lowest and highest must be finite, with 0 < lowest < highest, got {lowest!r} and "
+            f"{highest!r}"
+        )
+    if not isinstance(steps, int) or steps < 2:
+        raise ValueError(f"steps must be an integer of at least 2, got {steps!r}")
+    epochs = math.ceil(steps / _steps(dataset, config))
+    device = resolve_device(config.accelerator)
+    fabric = _fabric(config, device, devices=1)
+    trial = copy.deepcopy(model).train()
+    trial.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(trial, config)
+    prepared, stepper = fabric.setup(trial, optimizer)
+    rates = lowest * (highest / lowest) ** (torch.arange(steps).double() / (steps - 1))
+    orders = [visiting_order(len(dataset), config, epoch + 1).flatten() for epoch in range(epochs)]
+    losses: list[float] = []
+    mean, keep = 0.0, 0.9
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        drawn = batches(
+            dataset,
+            config.batch_size,
+            device=device,
+            order=torch.cat(orders)[: steps * config.batch_size],
+            augmentation=config.augmentation,
+            image_size=model.image_size,  # type: ignore[arg-type]
+        )
+        for rate, (images, labels) in zip(rates.tolist(), drawn, strict=True):
+            loss = criterion(prepared(images), images, labels)["loss"]
+            mean = keep * mean + (1 - keep) * loss.item()
+            smoothed = mean / (1 - keep ** (len(losses) + 1))  # as if it had not begun at zero
+            if not math.isfinite(smoothed):
+                break
+            losses.append(smoothed)
+            if smoothed > 4 * min(losses):
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            stepper.zero_grad()
+            fabric.backward(loss)
+            stepper.step()
+    return RangeTest(rates[: len(losses)], torch.tensor(losses, dtype=torch.float64))
 
 
 def summary(metrics: Metrics) -> str:
@@ -327,6 +422,16 @@ def summary(metrics: Metrics) -> str:
     if "images_per_second" in metrics:
         parts.append(f"{metrics['images_per_second']:,.0f} images/s")
     return ", ".join(parts)
+
+
+def _steps(dataset: ImageDataset, config: TrainingConfig) -> int:
+    """Return the steps of an epoch."""
+    if config.batch_size > len(dataset):
+        raise ValueError(
+            f"batch_size must be at most the {len(dataset):,} training images, "
+            f"got {config.batch_size}"
+        )
+    return len(dataset) // config.batch_size
 
 
 def _bar(config: TrainingConfig, steps: int, progress: bool) -> tqdm:

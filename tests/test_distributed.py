@@ -1,6 +1,7 @@
 """Two and four processes on one machine, against one: the same batches, the same results."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -9,7 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from csae.distributed import SharedBatchNorm2d, own_rows, share_batch_norm
+from csae.distributed import (
+    SharedBatchNorm2d,
+    all_reduce_bytes,
+    own_rows,
+    share_batch_norm,
+    sharing_speedup,
+)
+from csae.losses import CSAELoss
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
@@ -161,7 +169,7 @@ def two_processes(monkeypatch):
     monkeypatch.setattr(distributed.dist, "all_reduce", lambda total: total.mul_(2))
 
 
-def test_shared_batch_norm_is_that_of_the_whole_batch(two_processes):
+def test_equation_shared_batch_norm(two_processes):
     torch.manual_seed(0)
     x = (3 * torch.randn(6, 4, 5, 5) + 1).requires_grad_()
     ordinary = torch.nn.BatchNorm2d(4)
@@ -182,3 +190,54 @@ def test_shared_batch_norm_is_that_of_the_whole_batch(two_processes):
     for name, value in ordinary.state_dict().items():
         assert torch.allclose(shared.state_dict()[name].float(), value.float(), atol=1e-5), name
     assert torch.equal(shared.eval()(x), twin.eval()(x))
+
+
+def test_equation_mean_gradient(model, digits):
+    """The mean of the gradients of equal parts is that of the whole, where images stand alone."""
+    from csae.data import prepare
+
+    model = model.double().eval()  # normalisation by fixed numbers
+    images, labels = prepare(digits.images[:24]).double(), digits.labels[:24]
+
+    def gradient(rows):
+        loss = CSAELoss()(model(images[rows]), images[rows], labels[rows])["loss"]
+        return torch.cat([g.flatten() for g in torch.autograd.grad(loss, model.parameters())])
+
+    whole = gradient(slice(None))
+    parts = [gradient(slice(start, start + 6)) for start in range(0, 24, 6)]
+    assert torch.allclose(torch.stack(parts).mean(dim=0), whole, rtol=1e-9, atol=1e-12)
+    unequal = [gradient(slice(0, 4)), gradient(slice(4, 24))]
+    assert not torch.allclose(torch.stack(unequal).mean(dim=0), whole, rtol=1e-2)
+
+
+def test_equation_ring_all_reduce():
+    """A ring, played: parts travel from neighbour to neighbour until everybody has all sums."""
+    for processes in (1, 2, 3, 4, 8):
+        values = 24
+        held = torch.randn(processes, values).double()
+        parts = held.view(processes, processes, -1).clone()  # (process, part, numbers)
+        sent = [0] * processes
+        for turn in range(2 * (processes - 1)):
+            add = turn < processes - 1
+            moving = [(p, (p - turn) % processes) for p in range(processes)]
+            carried = [parts[p, k].clone() for p, k in moving]
+            for (p, k), piece in zip(moving, carried, strict=True):
+                sent[p] += piece.numel() * 4
+                receiver = (p + 1) % processes
+                parts[receiver, k] = parts[receiver, k] + piece if add else piece
+        assert torch.allclose(parts.view(processes, -1), held.sum(dim=0).expand(processes, -1))
+        assert sent == [all_reduce_bytes(values, processes)] * processes
+    assert all_reduce_bytes(10, 2, width=2) == 20
+
+
+def test_equation_sharing_speedup():
+    common = {"values": 1000, "bandwidth": 1e6}
+    assert sharing_speedup(0.2, 1, **common) == 1
+    # 0.1 s of computing, 2 * 3 * 1e-3 s of waiting, 4,000 bytes sent by each
+    assert sharing_speedup(0.2, 2, latency=1e-3, collectives=3, **common) == pytest.approx(
+        0.2 / (0.1 + 0.006 + 0.004)
+    )
+    free = {"values": 1000, "bandwidth": math.inf}
+    assert sharing_speedup(0.2, 8, **free) == 8
+    times = [0.2 / sharing_speedup(0.2, p, **common) for p in (2, 8, 1000)]
+    assert times[-1] == pytest.approx(2 * 4000 / 1e6, rel=0.05)  # only the sending remains

@@ -81,3 +81,43 @@ def test_arrangement_needs_a_picture():
     with pytest.raises(ValueError, match=r"points must be of shape .* got \(4, 4\)"):
         figures.arrangement(torch.eye(4), plt.gca())
     plt.close("all")
+
+
+def test_sketch_of_a_queue_is_shorter_where_nothing_is_read():
+    ends = []
+    for reads in (True, False):
+        figure, axis = plt.subplots()
+        figures.queue_sketch(axis, reads=reads)
+        ends.append(axis.lines[0].get_xdata()[0])
+        assert [text.get_text() for text in axis.texts] == list("11223344")
+        plt.close(figure)
+    assert ends[0] > ends[1] > 4  # four steps of length 1
+
+
+def test_stacked_bars_follow_each_other():
+    figure, axis = plt.subplots()
+    figures.stacked_bars(axis, {"a": [1.0, 2.0], "b": [3.0, 1.0]}, ["first", "second"])
+    first, second = axis.containers
+    assert [bar.get_width() for bar in first] == [1.0, 3.0]
+    assert [bar.get_x() for bar in second] == [1.0, 3.0]
+    assert axis.get_legend_handles_labels()[1] == ["first", "second"]
+    plt.close(figure)
+
+
+def test_labelled_bars_say_their_values():
+    figure, axis = plt.subplots()
+    figures.labelled_bars(axis, {"small": 0.0123, "large": 2345.6}, "kB")
+    assert [text.get_text() for text in axis.texts] == ["0.012 kB", "2,346 kB"]
+    plt.close(figure)
+
+
+def test_roofline_bends_where_arithmetic_takes_over():
+    figure, axis = plt.subplots()
+    layers = [("a", 10.0, 20.0, 1.0), ("b", 400.0, 4.0, 2.0), ("a", 5.0, 10.0, 1.0)]
+    figures.roofline(axis, layers, peak=1000.0, bandwidth=100.0)
+    roof, first, second = axis.lines
+    assert list(roof.get_xdata()) == [0.25, 10.0, 200.0]
+    assert list(roof.get_ydata()) == [25.0, 1000.0, 1000.0]
+    assert list(first.get_xdata()) == [0.5, 0.5]
+    assert list(second.get_ydata()) == [200.0]
+    plt.close(figure)

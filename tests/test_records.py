@@ -120,6 +120,27 @@ def test_pretrained_model_is_that_of_its_record():
     assert evaluate(model, sample)["accuracy"] > 0.88
 
 
+def test_record_of_the_pretrained_model_is_that_of_its_run():
+    record = records.load_record("fashion-mnist")
+    assert record["config"]["dataset"] == "fashion-mnist"
+    assert len(record["history"]) == record["config"]["epochs"]
+    with pytest.raises(ValueError, match="name must be one of .* got 'cifar'"):
+        records.load_record("cifar")
+
+
+def test_all_runs_are_read_where_they_lie(monkeypatch, tmp_path):
+    assert records.load_record("fashion-mnist") in records.load_runs()
+    assert records.load_benchmark("centroids")["environment"]["commit"]
+    assert records.load_benchmark("nonsense") is None
+    # An installed package: one run inside it, and no folder of results beside it.
+    inside = tmp_path / "csae" / "pretrained"
+    (inside / "some-run").mkdir(parents=True)
+    (inside / "some-run" / "record.json").write_text('{"format": 2}')
+    monkeypatch.setattr(records, "_RESULTS", (inside, tmp_path / "results"))
+    assert records.load_runs() == [{"format": 2}]
+    assert records.load_benchmark("centroids") is None
+
+
 def test_unknown_pretrained_model_is_refused():
     with pytest.raises(ValueError, match="name must be one of .'fashion-mnist',., got 'cifar'"):
         records.load_pretrained("cifar")

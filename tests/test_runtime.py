@@ -53,3 +53,10 @@ def test_missing_extra_says_how_to_install_it():
     runtime.require_extra("some", "torch", "numpy")
     with pytest.raises(runtime.MissingExtraError, match=r"needs no_such, .*'csae\[some\]'"):
         runtime.require_extra("some", "torch", "no_such")
+
+
+@pytest.mark.parametrize(
+    ("intensity", "wanted"), [(0.5, 5e9), (4.0, 4e10), (10.0, 1e11), (500.0, 1e11)]
+)
+def test_equation_roofline(intensity, wanted):
+    assert runtime.attainable(intensity, peak=1e11, bandwidth=1e10) == wanted

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from csae.data import Augmentation
 from csae.evaluation import evaluate
 from csae.losses import CSAELoss, ImageError, JointLoss
 from csae.networks import Autoencoder, NetworkConfig
-from csae.training import TIMINGS, TrainingConfig, train
+from csae.training import TIMINGS, TrainingConfig, make_optimizer, make_schedule, range_test, train
 
 SHORT = TrainingConfig(
     epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1)
@@ -185,3 +186,96 @@ def test_schedules(model, digits, schedule, wanted):
         assert rates[-1] < 0.01
     else:
         assert rates[::2] == pytest.approx(wanted)
+
+
+def test_equation_one_cycle():
+    """Up along half a cosine to 0.3 of all steps, down along another; the first beta mirrored."""
+    config = TrainingConfig(epochs=4, learning_rate=0.02)
+    layer = torch.nn.Linear(2, 2)
+    optimizer = make_optimizer(layer, config)
+    schedule = make_schedule(optimizer, config, 25)
+    steps, top = 100, 0.3 * 100 - 1
+    for step in range(steps):
+        if step <= top:
+            start, end, share = 0.02 / 25, 0.02, step / top
+        else:
+            start, end, share = 0.02, 0.02 / 25e4, (step - top) / (steps - 1 - top)
+        wanted = end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+        assert schedule.get_last_lr()[0] == pytest.approx(wanted, rel=1e-9)
+        beta = optimizer.param_groups[0]["betas"][0]
+        low, high = (0.95, 0.85) if step <= top else (0.85, 0.95)
+        assert beta == pytest.approx(high + (low - high) * (1 + math.cos(math.pi * share)) / 2)
+        optimizer.step()
+        if step < steps - 1:
+            schedule.step()
+
+
+RANGE = TrainingConfig(batch_size=32, accelerator="cpu", precision="fp32")
+
+
+def test_equation_range_rates(model, digits):
+    """The same factor from step to step, and the losses of just these steps."""
+    import copy
+
+    twin = copy.deepcopy(model)
+    found = range_test(model, CSAELoss(), digits, RANGE, lowest=1e-4, highest=1e-2, steps=11)
+    assert found.rates[0] == pytest.approx(1e-4)
+    assert found.rates[-1] == pytest.approx(1e-2)
+    ratios = found.rates[1:] / found.rates[:-1]
+    assert torch.allclose(ratios, ratios[:1].expand(10))
+    assert len(found.losses) == 11
+    # A run with tiny, equal rates begins with the same loss; the first smoothed one is that loss.
+    first = []
+
+    def noted(output, images, labels):
+        terms = CSAELoss()(output, images, labels)
+        first.append(terms["loss"].item())
+        return terms
+
+    config = dataclasses.replace(RANGE, epochs=1)
+    train(twin, noted, digits, config, progress=False)
+    assert found.losses[0].item() == pytest.approx(first[0], rel=1e-6)
+
+
+def test_range_test_finds_where_training_breaks(model, digits):
+    before = [value.clone() for value in model.state_dict().values()]
+    state, was_training = torch.random.get_rng_state(), model.training
+    config = dataclasses.replace(RANGE, optimizer="sgd", weight_decay=0.0)
+    found = range_test(model, CSAELoss(), digits, config, lowest=1e-6, highest=1e6, steps=60)
+    assert 10 < len(found.rates) == len(found.losses) < 60  # it stopped, although rates go on
+    assert found.losses.isfinite().all()
+    assert found.losses.min() < found.losses[0]
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert model.training == was_training
+    after = model.state_dict().values()
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_range_test_without_any_finite_loss_is_empty(model, digits):
+    def broken(output, images, labels):
+        return {"loss": CSAELoss()(output, images, labels)["loss"] * float("inf")}
+
+    found = range_test(model, broken, digits, RANGE)
+    assert len(found.rates) == len(found.losses) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"lowest": 0.0}, "lowest and highest must be finite, .* got 0.0 and 1.0"),
+        ({"lowest": 2.0}, "lowest and highest must be finite, .* got 2.0 and 1.0"),
+        ({"highest": math.inf}, "lowest and highest must be finite, .* inf"),
+        ({"highest": math.nan}, "lowest and highest must be finite, .* nan"),
+        ({"steps": 1}, "steps must be an integer of at least 2, got 1"),
+        ({"steps": 2.5}, "steps must be an integer of at least 2, got 2.5"),
+    ],
+)
+def test_wrong_range_is_named(model, digits, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        range_test(model, CSAELoss(), digits, RANGE, **arguments)
+
+
+def test_range_test_refuses_a_batch_larger_than_the_data(model, digits):
+    config = dataclasses.replace(RANGE, batch_size=512)
+    with pytest.raises(ValueError, match="batch_size must be at most the 320 training images"):
+        range_test(model, CSAELoss(), digits, config)

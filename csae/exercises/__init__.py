@@ -12,6 +12,11 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.distributed import (
+    check_best_count,
+    check_own_images,
+    check_sent_bytes,
+)
 from csae.exercises.losses import (
     check_class_part,
     check_nearest_by_product,
@@ -30,6 +35,11 @@ from csae.exercises.noise import (
     check_probe,
     check_warm_up,
 )
+from csae.exercises.training import (
+    check_gap_above,
+    check_one_cycle_rate,
+    check_roof_speed,
+)
 from csae.exercises.wavelets import (
     check_edge_loss,
     check_undo_haar,
@@ -38,6 +48,7 @@ from csae.exercises.wavelets import (
 
 __all__ = [
     "Verdict",
+    "check_best_count",
     "check_best_factor",
     "check_block_cost",
     "check_centred_corners",
@@ -46,11 +57,16 @@ __all__ = [
     "check_edge_loss",
     "check_encoded_size",
     "check_fewest_dimensions",
+    "check_gap_above",
     "check_nearest_by_product",
     "check_noise_budget",
+    "check_one_cycle_rate",
     "check_orthogonal_simplices",
+    "check_own_images",
     "check_probe",
+    "check_roof_speed",
     "check_scale_for",
+    "check_sent_bytes",
     "check_simplex_angle",
     "check_tangential_force",
     "check_undo_change",

@@ -1,6 +1,6 @@
 """Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
 
-from tests.mistakes import centroids, losses, networks, noise, wavelets
+from tests.mistakes import centroids, distributed, losses, networks, noise, training, wavelets
 
 MISTAKES = [
     *centroids.MISTAKES,
@@ -8,4 +8,6 @@ MISTAKES = [
     *losses.MISTAKES,
     *wavelets.MISTAKES,
     *noise.MISTAKES,
+    *training.MISTAKES,
+    *distributed.MISTAKES,
 ]
