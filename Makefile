@@ -48,6 +48,7 @@ bench: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.centroids
 	$(BIN)/python -m benchmarks.wavelets
+	$(BIN)/python -m benchmarks.training
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
@@ -287,7 +288,9 @@ def visiting_order(count: int, config: TrainingConfig, epoch: int) -> Tensor:
         config: How to train.
         epoch: From 1.
     """
-    generator = torch.Generator().manual_seed(config.seed * 2**32 + epoch)
+    # PyTorch's generator heeds 32 bits of a seed: NumPy makes them of both numbers.
+    mixed = np.random.SeedSequence((config.seed, epoch)).generate_state(1)
+    generator = torch.Generator().manual_seed(int(mixed[0]))
     steps = count // config.batch_size
     order = torch.randperm(count, generator=generator)
     return order[: steps * config.batch_size].view(steps, config.batch_size)

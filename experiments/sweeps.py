@@ -19,9 +19,10 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 
 from csae.baselines import SupervisedAutoencoder
 from csae.centroids import class_component, simplex
-from csae.data import ImageDataset, load_dataset, to_pixels
+from csae.data import Augmentation, ImageDataset, load_dataset, to_pixels
 from csae.evaluation import (
     class_distances,
     evaluate,
@@ -64,6 +65,8 @@ class Sweep:
         measure: Further measures of a trained model on the validation images.
         dataset: Name of the data set; the full one.
         epochs: Passes over its training images.
+        training: How to train the settings that are named here; the others are trained in the
+            package's usual way. A run's seed replaces the one given.
     """
 
     question: str
@@ -71,6 +74,12 @@ class Sweep:
     measure: Measure | None = None
     dataset: str = "fashion-mnist"
     epochs: int = 2
+    training: Mapping[str, TrainingConfig] = field(default_factory=dict)
+
+    def config(self, setting: str, seed: int) -> TrainingConfig:
+        """Return how to train one setting with one seed."""
+        usual = TrainingConfig(epochs=self.epochs)
+        return dataclasses.replace(self.training.get(setting, usual), seed=seed)
 
 
 RADIUS = math.sqrt(40)  # norm of the centroids
@@ -84,15 +93,16 @@ def autoencoder(latent_dim: int = 40, noise: float = 0.0) -> Build:
     )
 
 
-def csae(noise: float = 0.04, space: str | None = None) -> Build:
+def csae(noise: float = 0.04, space: str | None = None, reconstruction: float = 10.0) -> Build:
     """Build CSAEs on ten simplex centroids, perhaps with a term for the distance to them."""
 
     def build(seed: int) -> tuple[Autoencoder, nn.Module]:
         centroids = simplex(10, 40, scale=RADIUS, seed=seed)
         model = CSAE(centroids, noise=noise)
         if space is None:
-            return model, CSAELoss()
-        return model, CSAELoss(centroid=(1.0, CentroidDistance(centroids, space)))
+            return model, CSAELoss(reconstruction_weight=reconstruction)
+        distance = CentroidDistance(centroids, space)
+        return model, CSAELoss(reconstruction_weight=reconstruction, centroid=(1.0, distance))
 
     return build
 
@@ -158,6 +168,30 @@ def measure_noise(model: Autoencoder, validation: ImageDataset) -> dict[str, flo
     return measures
 
 
+def _trained(epochs: int = 6, batch_size: int = 128, **changes: Any) -> TrainingConfig:
+    return TrainingConfig(
+        epochs=epochs, batch_size=batch_size, augmentation=Augmentation(**changes)
+    )
+
+
+# Strong augmentation costs accuracy in short training and brings it in long training, so the
+# settings between which it must decide are trained for both.
+CLOTHES = {
+    "flip-batch-256": _trained(batch_size=256, flip=True),
+    "flip": _trained(flip=True),
+    "shift": _trained(flip=True, shift=2),
+    "shift-erase": _trained(flip=True, shift=2, erase=0.5),
+    "warp-erase": _trained(flip=True, shift=2, erase=0.5, rotation=10, zoom=0.1),
+    "flip-24": _trained(24, flip=True),
+    "shift-erase-24": _trained(24, flip=True, shift=2, erase=0.5),
+}
+DIGITS = {
+    "shift-batch-256": _trained(batch_size=256, shift=2),
+    "shift": _trained(shift=2),
+    "warp": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1),
+    "warp-erase": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1, erase=0.5),
+}
+
 SWEEPS = {
     "networks": Sweep(
         "How much do 2, 10, 40 and 128 latent numbers hold, without labels?",
@@ -174,6 +208,22 @@ SWEEPS = {
         },
         measure_classes,
     ),
+    "best-fashion-mnist": Sweep(
+        "Which augmentation and batch size suit clothes, in short and in long training?",
+        {name: csae() for name in CLOTHES}
+        | {"unsupervised": autoencoder(noise=0.04), "reconstruction-30": csae(reconstruction=30.0)},
+        epochs=6,
+        training=CLOTHES
+        | dict.fromkeys(("unsupervised", "reconstruction-30"), CLOTHES["shift-erase"]),
+    ),
+    "best-mnist": Sweep(
+        "Which augmentation and batch size suit digits?",
+        {name: csae() for name in DIGITS}
+        | {"unsupervised": autoencoder(noise=0.04), "reconstruction-30": csae(reconstruction=30.0)},
+        dataset="mnist",
+        epochs=6,
+        training=DIGITS | dict.fromkeys(("unsupervised", "reconstruction-30"), DIGITS["warp"]),
+    ),
     "noise": Sweep(
         "What does latent noise in training do, as a fraction of the centroids' norm?",
         {f"noise-{fraction}": csae(fraction) for fraction in (0.0, 0.04, 0.15, 0.5)},
@@ -186,7 +236,7 @@ def train_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> No
     """Train one setting with one seed; write its weights and its record."""
     task = SWEEPS[sweep]
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    config = TrainingConfig(epochs=task.epochs, seed=seed)
+    config = task.config(setting, seed)
     device = resolve_device(config.accelerator)
     here = environment(device)  # now: the source may change while it trains
     parts = {s: load_dataset(task.dataset, s, data_root) for s in ("train", "validation")}

@@ -121,6 +121,34 @@ def test_torchrun_launches_as_it_is(tmp_path):
         assert part["losses"] == pytest.approx(alone["losses"], rel=1e-5)
 
 
+def test_slurm_launches_as_it_is(tmp_path):
+    """Two processes with the variables that srun sets, as on two tasks of one node."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    command = [sys.executable, tmp_path / "script.py", "2", "32", "64", tmp_path / "out"]
+    common = {
+        "SLURM_JOB_ID": str(20_000 + os.getpid() % 10_000),  # the port of the meeting point
+        "SLURM_JOB_NAME": "csae",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_NODEID": "0",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "2",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    tasks = [
+        subprocess.Popen(
+            command, env=os.environ | common | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank}
+        )
+        for rank in "01"
+    ]
+    assert [task.wait(timeout=300) for task in tasks] == [0, 0]
+    alone = run(tmp_path, 1, "32", 64)[0]
+    for rank in range(2):
+        part = json.loads((tmp_path / f"out.{rank}").read_text())
+        assert part["processes"] == 2
+        assert part["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+
+
 def test_a_single_process_changes_nothing(model):
     before = list(map(type, model.modules()))
     share_batch_norm(model)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from csae.data import DATASETS, Augmentation
-from csae.recipes import RECIPES, Recipe, recipe
+from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -89,3 +89,7 @@ def test_unknown_names_are_refused():
 def test_augmentation_of_a_recipe_is_a_value():
     found = Recipe.from_dict(dataclasses.asdict(recipe("quick", "fashion-mnist")))
     assert found.training.augmentation == Augmentation(flip=True)
+
+
+def test_every_recipe_says_what_it_is():
+    assert ABOUT.keys() == RECIPES.keys()

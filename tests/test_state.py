@@ -206,31 +206,51 @@ def finished(folder):
     return record["weights_sha256"], record["history"], record["test"]
 
 
+KILLS = int(os.environ.get("CSAE_KILLS", "4"))  # more of them by hand
+
+
+def wait_for(condition, process):
+    while not condition():
+        assert process.poll() is None, "the run ended too early"
+        time.sleep(0.001)
+
+
+def kill_inside_a_writing(folder, process):
+    """Stop the process while a half-written file lies beside the state, then kill it."""
+    leftovers = lambda: list(folder.glob(".state.safetensors-*"))  # noqa: E731
+    while True:
+        wait_for(leftovers, process)
+        process.send_signal(signal.SIGSTOP)
+        if leftovers():
+            process.kill()
+            return
+        process.send_signal(signal.SIGCONT)
+
+
 def test_killed_at_random_moments_the_weights_are_the_same_bit_for_bit(tmp_path):
-    """kill -9, wherever it hits; the state is written so often that some hit a writing."""
-    settings = ["--dataset", "mnist", "--sample", "--epochs", 2, "--batch-size", 250, "--quiet"]
+    """kill -9, wherever it hits; every other time in the middle of a writing."""
+    settings = ["--dataset", "mnist", "--sample", "--quiet", "--batch-size", 250]
+    settings += ["--epochs", max(2, KILLS // 2)]
     assert csae(*settings, "--out", tmp_path / "whole").wait() == 0
     folder, moments = tmp_path / "killed", random.Random(0)
-    process = csae(*settings, "--save-every", 0, "--out", folder)
-    kills = 0
-    while not (folder / "record.json").exists():
-        if kills < 4:
-            seen = (folder / "state.safetensors").stat().st_mtime_ns if kills else 0
-            while not (folder / "state.safetensors").exists() or (
-                (folder / "state.safetensors").stat().st_mtime_ns == seen
-            ):
-                assert process.poll() is None  # it gets at least one step further each time
-                time.sleep(0.01)
-            time.sleep(moments.random() / 2)
-            process.kill()
-            kills += 1
-            process.wait()
+    state, seen = folder / "state.safetensors", 0
+    for kill in range(KILLS):
+        process = csae(*(settings if kill == 0 else []), *where(folder, kill), "--save-every", 0)
+        # It gets further each time: else the run would never end.
+        wait_for(lambda old=seen: state.exists() and state.stat().st_mtime_ns != old, process)
+        if kill % 2:
+            kill_inside_a_writing(folder, process)
         else:
-            assert process.wait() == 0
-        if not (folder / "record.json").exists():
-            process = csae("--resume", folder, "--save-every", 0, "--quiet")
-    assert kills == 4
+            time.sleep(moments.random())
+            process.kill()
+        process.wait()
+        seen = state.stat().st_mtime_ns
+    assert csae("--resume", folder, "--quiet").wait() == 0
     assert finished(folder) == finished(tmp_path / "whole")
     assert sorted(entry.name for entry in folder.iterdir()) == [
         "checkpoint.safetensors", "record.json", "settings.json",
     ]  # fmt: skip
+
+
+def where(folder, kill):
+    return ["--out", folder] if kill == 0 else ["--resume", folder, "--quiet"]

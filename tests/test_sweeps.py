@@ -3,9 +3,11 @@
 import json
 
 import pytest
+import torch
 
 from csae.losses import ImageError, JointLoss
 from csae.networks import Autoencoder, NetworkConfig
+from csae.training import TrainingConfig
 from experiments import sweeps
 
 
@@ -23,6 +25,7 @@ def records(tmp_path, digits, monkeypatch):
         lambda model, validation: {"images": len(validation), "dim": model.latent_dim},
         "mnist",
         epochs=1,
+        training={"dim-3": TrainingConfig(epochs=2, learning_rate=1e-3, seed=99)},
     )
     monkeypatch.setattr(sweeps, "SWEEPS", {"tiny": sweep})
     monkeypatch.setattr(sweeps, "RECORDS", tmp_path / "records")
@@ -49,7 +52,11 @@ def test_a_sweep_trains_what_has_no_record_and_then_measures(records, monkeypatc
     assert record["measures"] == {"images": 320, "dim": 3}
     assert record["seed"] == record["config"]["seed"] == 1
     assert record["config"]["network"]["latent_dim"] == 3
-    assert len(record["history"]) == 1
+    assert record["config"]["learning_rate"] == 1e-3  # the setting's own, but for the seed
+    assert len(record["history"]) == record["config"]["epochs"] == 2
+    usual = json.loads((records / "dim-2-seed1.json").read_text())
+    assert usual["config"]["learning_rate"] == TrainingConfig().learning_rate
+    assert len(usual["history"]) == usual["config"]["epochs"] == 1
     capsys.readouterr()
     run(monkeypatch, "list", "tiny", "--seeds", "1", "2")
     assert capsys.readouterr().out.splitlines() == [
@@ -70,3 +77,15 @@ def test_unknown_sweeps_are_named(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "train", "nonsense")
     assert "no sweep is named nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sweeps.SWEEPS)
+def test_every_setting_can_be_built_and_says_how_it_is_trained(name):
+    sweep = sweeps.SWEEPS[name]
+    assert set(sweep.training) <= set(sweep.settings)
+    for setting, build in sweep.settings.items():
+        assert sweep.config(setting, 7).seed == 7
+        model, criterion = build(7)
+        images = torch.zeros(2, 1, model.image_size, model.image_size)
+        loss = criterion(model(images), images, torch.tensor([0, 1]))["loss"]
+        assert loss.isfinite()

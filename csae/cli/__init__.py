@@ -19,8 +19,8 @@ reconstructs and generates images, because its classes sit on fixed, evenly spre
 """
 _EXAMPLES = """\
 examples:
-  python -m csae train --dataset mnist --sample --epochs 5     a first run, no download
-  python -m csae train --dataset fashion-mnist --epochs 10     the full data set
+  python -m csae train --dataset mnist --sample       a first run, no download
+  python -m csae train --dataset fashion-mnist        the full data set
   python -m csae evaluate runs/mnist-sample-seed0/checkpoint.safetensors --sample
   python -m csae sample runs/mnist-sample-seed0/checkpoint.safetensors --sample --out new.png
 """
@@ -49,7 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         options.run(options)
     except KeyboardInterrupt:
-        print(f"csae: interrupted{_kept(options)}", file=sys.stderr)
+        if not _is_follower():  # the first process speaks for all
+            print(f"csae: interrupted{_kept(options)}", file=sys.stderr)
         return 130
     except _EXPECTED as error:
         print(f"csae: error: {error}", file=sys.stderr)

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from csae import data, records, runtime, training
 from csae.cli import options as shared
 from csae.evaluation import evaluate
-from csae.losses import JointLoss
+from csae.losses import SPACES, JointLoss
 from csae.networks import CSAE
-from csae.recipes import RECIPES, Recipe, recipe
+from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 
 _SETTINGS = "settings.json"
 _STATE = "state.safetensors"
@@ -37,12 +37,21 @@ _OPTIMISATION = (
     ("--optimizer", str, "NAME", f"one of {', '.join(training.OPTIMIZERS)}"),
     ("--schedule", str, "NAME", f"one of {', '.join(training.SCHEDULES)}"),
 )
+_AUGMENTATION = (
+    ("--shift", int, "PIXELS", "largest random shift of a training image, 0 to 2"),
+    ("--rotation", float, "DEGREES", "largest random turn"),
+    ("--zoom", float, "SHARE", "largest random change of size"),
+    ("--shear", float, "SHARE", "largest random slant"),
+    ("--erase", float, "SHARE", "share of the images that lose a random rectangle"),
+    ("--erase-area", float, "SHARE", "largest area of that rectangle"),
+)
 _METHOD = (
     ("--latent-dim", int, "N", "numbers in a code, at least classes - 1"),
     ("--noise", float, "FRACTION", "latent noise, in units of the centroids' norm"),
     ("--classification-weight", float, "WEIGHT", "weight of the cross-entropy"),
     ("--smoothing", float, "SHARE", "label smoothing of the cross-entropy"),
     ("--centroid-weight", float, "WEIGHT", "weight of the squared distance to the centroid"),
+    ("--centroid-space", str, "NAME", f"where that is measured: {' or '.join(SPACES)} dimensions"),
     ("--reconstruction-weight", float, "WEIGHT", "weight of the squared error of the images"),
     ("--wavelet-weight", float, "WEIGHT", "weight of the squared error of the Haar details"),
     ("--sobel-weight", float, "WEIGHT", "weight of the squared error of the Sobel gradients"),
@@ -54,9 +63,10 @@ def add(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a model; write its weights and a record of the run",
-        description="Train a model, measure it once on the test images, and write "
-        f"{_CHECKPOINT} and {_RECORD}. A recipe says how; each option below that is given changes "
-        "one value of it.",
+        description="Train a model, measure it once on the test images, and write its weights and "
+        "a record.\nA recipe says how; each option below that is given changes one value of it.",
+        epilog="recipes:\n" + "\n".join(f"  {name:16}{text}" for name, text in ABOUT.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=_run, interrupted="go on with: csae train --resume FOLDER")
     shared.add_data(train, required=True)
@@ -77,15 +87,15 @@ def add(commands: Any) -> None:
         "--resume",
         type=Path,
         metavar="FOLDER",
-        help="go on with the interrupted run in this folder; of the other options, only --root, "
-        "--no-download, --quiet, --json and those of the machine may be given with it",
+        help="go on with the interrupted run in this folder; its settings cannot be changed",
     )
     train.add_argument(
         "--dry-run", action="store_true", help="print the settings as json, and do nothing"
     )
     optimisation = train.add_argument_group("optimisation (default: as the recipe says)")
     method = train.add_argument_group("method (default: as the recipe says)")
-    for group, rows in ((optimisation, _OPTIMISATION), (method, _METHOD)):
+    groups = ((optimisation, _OPTIMISATION), (optimisation, _AUGMENTATION), (method, _METHOD))
+    for group, rows in groups:
         for name, kind, metavar, text in rows:
             group.add_argument(
                 name, type=kind, metavar=metavar, help=text, default=argparse.SUPPRESS
@@ -97,7 +107,12 @@ def add(commands: Any) -> None:
         help="chooses weights, order and noise (default: 0)",
         default=argparse.SUPPRESS,
     )
-    _add_augmentation(optimisation)
+    optimisation.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="mirror half of the training images",
+        default=argparse.SUPPRESS,
+    )
     _add_machine(train.add_argument_group("machine"))
     output = train.add_argument_group("output")
     output.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
@@ -110,22 +125,6 @@ def add(commands: Any) -> None:
     )
     output.add_argument("--quiet", action="store_true", help="show no progress, only the results")
     shared.add_json(output)
-
-
-def _add_augmentation(group: Any) -> None:
-    group.add_argument(
-        "--shift",
-        type=int,
-        metavar="PIXELS",
-        help="largest random shift of a training image",
-        default=argparse.SUPPRESS,
-    )
-    group.add_argument(
-        "--flip",
-        action=argparse.BooleanOptionalAction,
-        help="mirror half of the training images",
-        default=argparse.SUPPRESS,
-    )
 
 
 def _add_machine(group: Any) -> None:
@@ -148,7 +147,7 @@ def _add_machine(group: Any) -> None:
         "--precision",
         choices=runtime.PRECISIONS,
         default="auto",
-        help="auto is bf16 where the hardware has it, else fp32",
+        help="auto is bf16 where the hardware has it, else fp32 (default: %(default)s)",
     )
 
 
@@ -233,7 +232,6 @@ def _run(options: argparse.Namespace) -> None:
         | {
             "num_classes": model.num_classes,
             "accelerator": fabric.device.type,
-            "precision": runtime.resolve_precision(config.precision, fabric.device),
         },
         "data": {
             split: {"images": len(part), "sha256": part.fingerprint}
@@ -306,9 +304,12 @@ def _planned(options: argparse.Namespace) -> _Plan:
         )
     found = recipe(options.recipe, _name(options.dataset, options.sample))
     given = vars(options)
-    augmentation = {k: given[k] for k in ("shift", "flip") if k in given}
+    augmentation = {k: given[k] for k in ("flip", *_names(_AUGMENTATION)) if k in given}
     changes = {k: given[k] for k in _names(_OPTIMISATION) if k in given}
     changes |= {k: given[k] for k in ("seed", *_MACHINE) if k in given}
+    # Settled now, so that a continuation elsewhere computes with the same one.
+    device = runtime.resolve_device(options.accelerator)
+    changes["precision"] = runtime.resolve_precision(options.precision, device)
     training_config = dataclasses.replace(
         found.training,
         augmentation=dataclasses.replace(found.training.augmentation, **augmentation),
@@ -319,7 +320,7 @@ def _planned(options: argparse.Namespace) -> _Plan:
     return _Plan(options.dataset, options.sample, options.recipe, settled)
 
 
-_MACHINE = ("accelerator", "devices", "num_nodes", "precision")
+_MACHINE = ("accelerator", "devices", "num_nodes")
 
 
 def _names(rows: tuple[tuple[str, type, str, str], ...]) -> list[str]:
@@ -335,14 +336,17 @@ def _resumed(options: argparse.Namespace) -> _Plan:
         raise ValueError(f"resume must be the folder of a run, got {folder}: no {_SETTINGS} in it")
     given = [
         name
-        for name in ("dataset", "seed", "shift", "flip", *_names(_OPTIMISATION), *_names(_METHOD))
+        for name in ("dataset", "seed", "flip", *_names(_OPTIMISATION + _AUGMENTATION + _METHOD))
         if hasattr(options, name)
     ]
     if given or options.sample:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given or ["sample"])
         raise ValueError(f"resume takes the settings of the run: leave out {named}")
     plan = _Plan.from_json(json.loads((folder / _SETTINGS).read_text()))
-    machine = {k: getattr(options, k) for k in ("accelerator", "devices", "num_nodes")}
+    precision = plan.recipe.training.precision
+    if options.precision not in ("auto", precision):
+        raise ValueError(f"precision must be {precision} as before, got {options.precision}")
+    machine = {k: getattr(options, k) for k in _MACHINE}
     settled = dataclasses.replace(plan.recipe.training, **machine)
     return dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, training=settled))
 
@@ -373,7 +377,7 @@ def _folder(options: argparse.Namespace, plan: _Plan) -> Path:
 
 def _introduce(plan: _Plan, train: data.ImageDataset, model: CSAE, fabric: Fabric) -> None:
     parameters = sum(p.numel() for p in model.parameters())
-    precision = runtime.resolve_precision(plan.recipe.training.precision, fabric.device)
+    precision = plan.recipe.training.precision
     processes = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
     print(
         f"{train}\nrecipe {plan.recipe_name}: {parameters:,} parameters, {model.latent_dim} latent "
