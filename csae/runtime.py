@@ -8,6 +8,8 @@ import os
 import platform
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,30 @@ def attainable(intensity: float, *, peak: float, bandwidth: float) -> float:
         bandwidth: Bytes a second of its memory.
     """
     return min(peak, bandwidth * intensity)
+
+
+def finish() -> None:
+    """Wait until the accelerator, where there is one, has done all it was asked to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    elif torch.backends.mps.is_available():
+        torch.mps.synchronize()
+
+
+def fastest(work: Callable[[], object], repeats: int = 3) -> float:
+    """Return the seconds a piece of work takes: the fastest of several times, after one to warm up.
+
+    Whatever else a machine does can only slow it down, so the fastest is the least disturbed.
+    """
+    work()
+    times = []
+    for _ in range(repeats):
+        finish()
+        start = time.perf_counter()
+        work()
+        finish()
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def require_extra(extra: str, *packages: str) -> None:

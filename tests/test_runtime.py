@@ -1,4 +1,5 @@
 import re
+import time
 
 import pytest
 import torch
@@ -60,3 +61,11 @@ def test_missing_extra_says_how_to_install_it():
 )
 def test_equation_roofline(intensity, wanted):
     assert runtime.attainable(intensity, peak=1e11, bandwidth=1e10) == wanted
+
+
+def test_fastest_is_the_shortest_time_after_a_warm_up():
+    pauses = [0.05, 0.03, 0.01, 0.02]
+    left = iter(pauses)
+    found = runtime.fastest(lambda: time.sleep(next(left)), repeats=3)
+    assert 0.01 <= found < 0.03
+    assert next(left, None) is None

@@ -142,52 +142,6 @@ def test_wrong_configuration_is_named(arguments, message):
         TrainingConfig(**arguments)
 
 
-def test_images_move_to_a_device_only_where_they_fit(digits, monkeypatch):
-    free = 4 * digits.images.nbytes
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-    cuda = torch.device("cuda")
-    assert training._fits(digits, cuda)
-    free = 2 * digits.images.nbytes
-    assert not training._fits(digits, cuda)  # half of the memory is for the rest
-    assert training._fits(digits, torch.device("cpu"))
-
-
-def test_every_epoch_has_an_order_of_its_own():
-    config = TrainingConfig(batch_size=7, seed=3)
-    orders = [training.visiting_order(50, config, epoch) for epoch in (1, 2, 3)]
-    for order in orders:
-        assert order.shape == (7, 7)
-        assert len(set(order.flatten().tolist())) == 49  # no image twice
-    left_out = {(set(range(50)) - set(order.flatten().tolist())).pop() for order in orders}
-    assert len(left_out) > 1
-    assert torch.equal(orders[1], training.visiting_order(50, config, 2))
-    other = dataclasses.replace(config, seed=4)
-    assert not torch.equal(orders[1], training.visiting_order(50, other, 2))
-
-
-@pytest.mark.parametrize(
-    ("schedule", "wanted"),
-    [("constant", [0.1] * 4), ("step", [0.1, 0.01, 0.001, 0.0001]), ("one-cycle", None)],
-)
-def test_schedules(model, digits, schedule, wanted):
-    config = TrainingConfig(
-        epochs=4, batch_size=160, learning_rate=0.1, schedule=schedule, optimizer="sgd"
-    )
-    optimizer = training.make_optimizer(model, config)
-    moving = training.make_schedule(optimizer, config, steps=2)
-    rates = []
-    for _ in range(8):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        moving.step()
-    if wanted is None:
-        assert max(rates) == pytest.approx(0.1, rel=0.1)
-        assert rates[0] < 0.01
-        assert rates[-1] < 0.01
-    else:
-        assert rates[::2] == pytest.approx(wanted)
-
-
 def test_equation_one_cycle():
     """Up along half a cosine to 0.3 of all steps, down along another; the first beta mirrored."""
     config = TrainingConfig(epochs=4, learning_rate=0.02)
@@ -279,3 +233,49 @@ def test_range_test_refuses_a_batch_larger_than_the_data(model, digits):
     config = dataclasses.replace(RANGE, batch_size=512)
     with pytest.raises(ValueError, match="batch_size must be at most the 320 training images"):
         range_test(model, CSAELoss(), digits, config)
+
+
+def test_images_move_to_a_device_only_where_they_fit(digits, monkeypatch):
+    free = 4 * digits.images.nbytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
+    cuda = torch.device("cuda")
+    assert training._fits(digits, cuda)
+    free = 2 * digits.images.nbytes
+    assert not training._fits(digits, cuda)  # half of the memory is for the rest
+    assert training._fits(digits, torch.device("cpu"))
+
+
+def test_every_epoch_has_an_order_of_its_own():
+    config = TrainingConfig(batch_size=7, seed=3)
+    orders = [training.visiting_order(50, config, epoch) for epoch in (1, 2, 3)]
+    for order in orders:
+        assert order.shape == (7, 7)
+        assert len(set(order.flatten().tolist())) == 49  # no image twice
+    left_out = {(set(range(50)) - set(order.flatten().tolist())).pop() for order in orders}
+    assert len(left_out) > 1
+    assert torch.equal(orders[1], training.visiting_order(50, config, 2))
+    other = dataclasses.replace(config, seed=4)
+    assert not torch.equal(orders[1], training.visiting_order(50, other, 2))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [("constant", [0.1] * 4), ("step", [0.1, 0.01, 0.001, 0.0001]), ("one-cycle", None)],
+)
+def test_schedules(model, digits, schedule, wanted):
+    config = TrainingConfig(
+        epochs=4, batch_size=160, learning_rate=0.1, schedule=schedule, optimizer="sgd"
+    )
+    optimizer = training.make_optimizer(model, config)
+    moving = training.make_schedule(optimizer, config, steps=2)
+    rates = []
+    for _ in range(8):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        moving.step()
+    if wanted is None:
+        assert max(rates) == pytest.approx(0.1, rel=0.1)
+        assert rates[0] < 0.01
+        assert rates[-1] < 0.01
+    else:
+        assert rates[::2] == pytest.approx(wanted)
