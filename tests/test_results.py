@@ -107,3 +107,26 @@ def test_full_test_set_gives_the_record_again(folder):
     full = csae.load_dataset(header["dataset"], "test", download=False)
     assert full.fingerprint == record["data"]["test"]["sha256"]
     assert csae.evaluate(model, full) == pytest.approx(record["test"], abs=1e-4)
+
+
+def test_benchmark_of_training_is_complete():
+    record = json.loads((ROOT / "benchmarks" / "training.json").read_text())
+    assert "dirty" not in record["environment"]["commit"]
+    assert record["parameters"] == 282_185
+    assert record["data"]["name"] == "fashion-mnist"
+    rows = {(row["name"], row["batch_size"]): row for row in record["timings"]}
+    peers = {"csae", "csae_fp32", "in_memory", "loader", "pythae"}
+    assert rows.keys() == {(name, 256) for name in peers} | {("csae", 4096), ("in_memory", 4096)}
+    assert rows["csae", 256]["images_per_second"] > 2000
+    assert min(row["ratio"] for row in record["timings"]) == 1  # nobody is faster than we are
+    assert all(len(row["all_seconds"]) == record["rounds"] for row in record["timings"])
+
+
+def test_time_to_accuracy_is_complete():
+    record = json.loads((ROOT / "benchmarks" / "time-to-accuracy.json").read_text())
+    assert "dirty" not in record["environment"]["commit"]
+    wanted = {"mnist": 0.99, "fashion-mnist": 0.90}
+    assert {row["dataset"] for row in record["runs"]} == wanted.keys()
+    for row in record["runs"]:
+        assert sorted(run["seed"] for run in row["runs"]) == [0, 1, 2]
+        assert all(run["accuracy"] > wanted[row["dataset"]] for run in row["runs"])
