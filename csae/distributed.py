@@ -104,7 +104,12 @@ def all_reduce_bytes(values: int, processes: int, *, width: int = 4) -> float:
         values: Numbers in the tensor.
         processes: How many, at least 1.
         width: Bytes of a number.
+
+    Raises:
+        ValueError: There is no process.
     """
+    if processes < 1:
+        raise ValueError(f"processes must be at least 1, got {processes!r}")
     return 2 * (processes - 1) / processes * values * width
 
 
@@ -131,7 +136,13 @@ def sharing_speedup(
         bandwidth: Bytes a second from one process to the next.
         latency: Seconds before a message arrives, however short it is.
         collectives: How many separate sums a step has; each waits for its messages.
+
+    Raises:
+        ValueError: There is no process, or the duration or the bandwidth is not positive.
     """
+    for name, value in (("seconds", seconds), ("bandwidth", bandwidth)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value!r}")
     waiting = collectives * 2 * (processes - 1) * latency
     sending = all_reduce_bytes(values, processes) / bandwidth
     return seconds / (seconds / processes + waiting + sending)

@@ -32,7 +32,7 @@ def write_whole(path: Path, content: bytes) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove what `write_whole` left beside ``path`` when its process was killed."""
     for leftover in path.parent.glob(f".{path.name}-*"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)  # several processes may resume at once
 
 
 def _flush_folder(folder: Path) -> None:

@@ -110,7 +110,13 @@ def attainable(intensity: float, *, peak: float, bandwidth: float) -> float:
         intensity: Operations for each byte that the computation moves from or to memory.
         peak: Operations a second of the processor.
         bandwidth: Bytes a second of its memory.
+
+    Raises:
+        ValueError: An argument is not positive.
     """
+    for name, value in (("intensity", intensity), ("peak", peak), ("bandwidth", bandwidth)):
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value!r}")
     return min(peak, bandwidth * intensity)
 
 

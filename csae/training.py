@@ -205,7 +205,7 @@ def train(
         FloatingPointError: The loss is no longer finite. The state is that of an earlier moment.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the current step.
     """
-    steps = _steps(dataset, config)
+    steps = steps_per_epoch(dataset, config)
     fabric = launch(config) if fabric is None else fabric
     device, share = fabric.device, config.batch_size // fabric.world_size
     if device.type == "cpu":
@@ -372,7 +372,7 @@ def range_test(
         )
     if not isinstance(steps, int) or steps < 2:
         raise ValueError(f"steps must be an integer of at least 2, got {steps!r}")
-    epochs = math.ceil(steps / _steps(dataset, config))
+    epochs = math.ceil(steps / steps_per_epoch(dataset, config))
     device = resolve_device(config.accelerator)
     fabric = _fabric(config, device, devices=1)
     trial = copy.deepcopy(model).train()
@@ -424,8 +424,12 @@ def summary(metrics: Metrics) -> str:
     return ", ".join(parts)
 
 
-def _steps(dataset: ImageDataset, config: TrainingConfig) -> int:
-    """Return the steps of an epoch."""
+def steps_per_epoch(dataset: ImageDataset, config: TrainingConfig) -> int:
+    """Return the steps of an epoch; images that do not fill a last batch are left out.
+
+    Raises:
+        ValueError: The batch is larger than the data set.
+    """
     if config.batch_size > len(dataset):
         raise ValueError(
             f"batch_size must be at most the {len(dataset):,} training images, "

@@ -211,8 +211,8 @@ def test_huge_steps_stay_on_the_sphere():
 @pytest.mark.parametrize("k", BEST_ANGLES)
 def test_codes_in_three_dimensions_reach_the_best_known(k):
     angle = separation(spherical_code(k, 3, progress=False)).smallest_angle
-    # Which of several nearly equal maxima the search ends in depends on how a processor rounds.
-    assert angle == pytest.approx(BEST_ANGLES[k], abs=0.02)
+    # At 26 and 28 the search can end in a maximum just below: how a processor rounds decides.
+    assert angle == pytest.approx(BEST_ANGLES[k], abs=0.01 if k in (26, 28) else 0.005)
 
 
 @pytest.mark.parametrize(

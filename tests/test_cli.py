@@ -125,14 +125,20 @@ def test_wrong_checkpoint_is_named(tmp_path, capsys):
     assert "is not a safetensors file" in capsys.readouterr().err
 
 
-def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
+def interrupt_the_second_measuring(monkeypatch):
+    """Let the second call to evaluate be interrupted; return what mends it."""
+    evaluate = cli.train.evaluate
+
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    # The second call to evaluate is the one on the test images, after the last epoch.
-    evaluate = cli.train.evaluate
     calls = iter([evaluate, interrupted])
     monkeypatch.setattr(cli.train, "evaluate", lambda *a, **k: next(calls)(*a, **k))
+    return lambda: monkeypatch.setattr(cli.train, "evaluate", evaluate)
+
+
+def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
+    interrupt_the_second_measuring(monkeypatch)  # on the test images, after the only epoch
     assert train("--out", tmp_path / "run") == 130
     assert "interrupted" in capsys.readouterr().err
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
@@ -142,7 +148,10 @@ def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
     }
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"]])
+COMMANDS = ("train", "evaluate", "reconstruct", "sample", "export")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_reads_as_a_whole(command):
     shown = subprocess.run(
         [sys.executable, "-m", "csae", *command, "--help"],
@@ -175,22 +184,10 @@ def test_json_is_all_that_stands_on_standard_output(small, tmp_path, capsys):
     assert result["record"] == str(tmp_path / "run" / "record.json")
 
 
-def interrupt_after_the_first_epoch(monkeypatch):
-    """Let the second epoch's validation be interrupted."""
-    evaluate = cli.train.evaluate
-
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    calls = iter([evaluate, interrupted])
-    monkeypatch.setattr(cli.train, "evaluate", lambda *a, **k: next(calls)(*a, **k))
-    return lambda: monkeypatch.setattr(cli.train, "evaluate", evaluate)
-
-
 def test_resumed_run_writes_the_record_of_a_whole_one(small, tmp_path, monkeypatch, capsys):
     two = ["--epochs", 2, "--seed", 5, "--shift", 1]
     assert train("--out", tmp_path / "whole", *two) == 0
-    mend = interrupt_after_the_first_epoch(monkeypatch)
+    mend = interrupt_the_second_measuring(monkeypatch)  # after the second epoch
     assert train("--out", tmp_path / "run", *two) == 130
     mend()
     assert f"go on with: csae train --resume {tmp_path}/run" in capsys.readouterr().err

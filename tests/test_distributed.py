@@ -241,3 +241,17 @@ def test_equation_sharing_speedup():
     assert sharing_speedup(0.2, 8, **free) == 8
     times = [0.2 / sharing_speedup(0.2, p, **common) for p in (2, 8, 1000)]
     assert times[-1] == pytest.approx(2 * 4000 / 1e6, rel=0.05)  # only the sending remains
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"processes": 0}, "processes must be at least 1, got 0"),
+        ({"bandwidth": 0.0}, "bandwidth must be positive, got 0.0"),
+        ({"seconds": -1.0}, "seconds must be positive, got -1.0"),
+    ],
+)
+def test_impossible_machines_are_named(arguments, message):
+    usual = {"seconds": 0.2, "processes": 2, "values": 10, "bandwidth": 1e9}
+    with pytest.raises(ValueError, match=message):
+        sharing_speedup(**usual | arguments)

@@ -69,3 +69,10 @@ def test_fastest_is_the_shortest_time_after_a_warm_up():
     found = runtime.fastest(lambda: time.sleep(next(left)), repeats=3)
     assert 0.01 <= found < 0.03
     assert next(left, None) is None
+
+
+@pytest.mark.parametrize("name", ["intensity", "peak", "bandwidth"])
+def test_impossible_roofs_are_named(name):
+    usual = {"intensity": 2.0, "peak": 1e11, "bandwidth": 1e10}
+    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+        runtime.attainable(**usual | {name: 0})

@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         help="largest absolute difference allowed (default: %(default)s)",
     )
     shared.add_split(comparison)
-    shared.add_data(command, required=False)
+    shared.add_data(command, default="the one of the checkpoint")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -16,15 +16,19 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors file")
 
 
-def add_data(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """Add what chooses the images: ``--dataset``, ``--root``, ``--sample`` and downloading."""
+def add_data(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Add what chooses the images: ``--dataset``, ``--root``, ``--sample`` and downloading.
+
+    Args:
+        parser: The command's.
+        default: What the help says of a command without ``--dataset``.
+    """
     group = parser.add_argument_group("data")
     group.add_argument(
         "--dataset",
         choices=data.DATASETS,
         metavar="NAME",
-        help=f"one of {', '.join(data.DATASETS)}"
-        + (" (needed for a new run)" if required else " (default: the one of the checkpoint)"),
+        help=f"one of {', '.join(data.DATASETS)} (default: {default})",
         default=argparse.SUPPRESS,
     )
     group.add_argument(

@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=_run, interrupted="go on with: csae train --resume FOLDER")
-    shared.add_data(train, required=True)
+    shared.add_data(train, default="none: a new run needs it")
     train.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
@@ -208,11 +208,7 @@ def _run(options: argparse.Namespace) -> None:
         splits = {split: shared.load_split(options, plan.dataset, split) for split in data.SPLITS}
     torch.manual_seed(config.seed)
     model, criterion = plan.recipe.build(splits["train"].num_classes)
-    if config.batch_size > len(splits["train"]):
-        raise ValueError(
-            f"batch_size must be at most the {len(splits['train']):,} training images, "
-            f"got {config.batch_size}"
-        )
+    training.steps_per_epoch(splits["train"], config)  # refuses a batch larger than the data
     made = str(_folder(options, plan)) if fabric.is_global_zero else ""
     folder = Path(fabric.broadcast(made))  # all processes name the same one
     talk = fabric.is_global_zero and not options.quiet
