@@ -168,9 +168,14 @@ def measure_noise(model: Autoencoder, validation: ImageDataset) -> dict[str, flo
     return measures
 
 
-def _trained(epochs: int = 6, batch_size: int = 128, **changes: Any) -> TrainingConfig:
+def _trained(
+    epochs: int = 6, batch_size: int = 128, weight_decay: float = 0.01, **changes: Any
+) -> TrainingConfig:
     return TrainingConfig(
-        epochs=epochs, batch_size=batch_size, augmentation=Augmentation(**changes)
+        epochs=epochs,
+        batch_size=batch_size,
+        weight_decay=weight_decay,
+        augmentation=Augmentation(**changes),
     )
 
 
@@ -184,6 +189,7 @@ CLOTHES = {
     "warp-erase": _trained(flip=True, shift=2, erase=0.5, rotation=10, zoom=0.1),
     "flip-24": _trained(24, flip=True),
     "shift-erase-24": _trained(24, flip=True, shift=2, erase=0.5),
+    "decay-24": _trained(24, weight_decay=0.05, flip=True, shift=2, erase=0.5),
 }
 DIGITS = {
     "shift-batch-256": _trained(batch_size=256, shift=2),
@@ -191,6 +197,8 @@ DIGITS = {
     "warp": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1),
     "warp-erase": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1, erase=0.5),
 }
+
+FLIP = Augmentation(flip=True)
 
 SWEEPS = {
     "networks": Sweep(
@@ -223,6 +231,18 @@ SWEEPS = {
         dataset="mnist",
         epochs=6,
         training=DIGITS | dict.fromkeys(("unsupervised", "reconstruction-30"), DIGITS["warp"]),
+    ),
+    "precision": Sweep(
+        "Does training in bfloat16 or in larger batches, both faster, cost accuracy or fidelity?",
+        dict.fromkeys(("fp32", "bf16", "bf16-batch-512"), csae()),
+        epochs=3,
+        training={
+            "fp32": TrainingConfig(epochs=3, augmentation=FLIP, precision="fp32"),
+            "bf16": TrainingConfig(epochs=3, augmentation=FLIP, precision="bf16"),
+            "bf16-batch-512": TrainingConfig(
+                epochs=3, batch_size=512, augmentation=FLIP, precision="bf16"
+            ),
+        },
     ),
     "noise": Sweep(
         "What does latent noise in training do, as a fraction of the centroids' norm?",
