@@ -11,6 +11,7 @@ from csae.data import Augmentation, ImageDataset, load_dataset
 from csae.evaluation import evaluate, predict, reconstruct
 from csae.losses import CSAELoss, JointLoss
 from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
+from csae.recipes import Recipe, recipe
 from csae.records import load_checkpoint, save_checkpoint
 from csae.runtime import describe, tier
 from csae.training import TrainingConfig, train
@@ -24,6 +25,7 @@ __all__ = [
     "ImageDataset",
     "JointLoss",
     "NetworkConfig",
+    "Recipe",
     "TrainingConfig",
     "describe",
     "evaluate",
@@ -31,6 +33,7 @@ __all__ = [
     "load_dataset",
     "pedcc",
     "predict",
+    "recipe",
     "reconstruct",
     "save_checkpoint",
     "separation",

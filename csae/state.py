@@ -95,6 +95,9 @@ class TrainingState:
     def load(self, path: Path) -> None:
         """Take over a state that `save` wrote, random numbers included.
 
+        On another kind of device than the one it was saved on, the run goes on with other random
+        numbers.
+
         Raises:
             ValueError: The file is no such state, or one of another run.
         """
@@ -113,10 +116,11 @@ class TrainingState:
         for name in ("epoch", "step", "seconds", "history"):
             setattr(self, name, header[name])
         torch.random.set_rng_state(tensors["random.cpu"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        elif self.device.type == "mps":
-            torch.mps.set_rng_state(tensors["random.mps"])
+        numbers = tensors.get(f"random.{self.device.type}")  # none from another kind of device
+        if self.device.type == "cuda" and numbers is not None:
+            torch.cuda.set_rng_state(numbers, self.device)
+        elif self.device.type == "mps" and numbers is not None:
+            torch.mps.set_rng_state(numbers)
 
     def _load_optimizer(self, groups: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
         """Restore moments in the memory layout of their parameters: fused kernels rely on it."""

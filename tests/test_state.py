@@ -19,6 +19,7 @@ import torch
 from csae import files, training
 from csae.data import Augmentation
 from csae.losses import CSAELoss
+from csae.state import TrainingState
 from csae.training import TIMINGS, TrainingConfig, train
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +85,22 @@ def test_resumed_run_ends_with_the_same_bits(
     history, values = run(fresh, digits, config, state_file=tmp_path / "state")
     assert history == whole[0]
     assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
+
+
+def test_a_state_goes_on_on_another_kind_of_device(model, tmp_path):
+    """Its random numbers are others there. Between epochs nothing lies on it: no GPU is needed."""
+
+    def state(device):
+        optimizer = training.make_optimizer(model, SHORT)
+        schedule = training.make_schedule(optimizer, SHORT, 10)
+        return TrainingState(model, optimizer, schedule, {"seed": 0}, torch.device(device))
+
+    ended, other = state("cpu"), state("cuda")
+    ended.finish_epoch({"loss": 1.0})
+    ended.save(tmp_path / "state")
+    other.load(tmp_path / "state")
+    assert other.epoch == 2
+    assert other.history == [{"loss": 1.0}]
 
 
 def test_complete_run_is_returned_at_once(model, digits, tmp_path):

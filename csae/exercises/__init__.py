@@ -35,6 +35,11 @@ from csae.exercises.noise import (
     check_probe,
     check_warm_up,
 )
+from csae.exercises.recipes import (
+    check_paired_error,
+    check_standard_error,
+    check_winner_luck,
+)
 from csae.exercises.training import (
     check_gap_above,
     check_one_cycle_rate,
@@ -63,15 +68,18 @@ __all__ = [
     "check_one_cycle_rate",
     "check_orthogonal_simplices",
     "check_own_images",
+    "check_paired_error",
     "check_probe",
     "check_roof_speed",
     "check_scale_for",
     "check_sent_bytes",
     "check_simplex_angle",
+    "check_standard_error",
     "check_tangential_force",
     "check_undo_change",
     "check_undo_haar",
     "check_variability",
     "check_warm_up",
     "check_white_error",
+    "check_winner_luck",
 ]

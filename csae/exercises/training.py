@@ -129,4 +129,4 @@ def check_roof_speed(answer: Callable[[list[tuple[float, float]], float, float],
         f"For one layer bound by arithmetic, one bound by memory, and both in a row you return "
         f"{', '.join(f'{value:.4g}' for value in found)}. How long does each layer take at least?",
     )
-    return "No loop, however clever, gets past this number without changing the layers."
+    return "No loop, however clever, gets past this number by much without changing the layers."

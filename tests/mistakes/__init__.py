@@ -1,6 +1,15 @@
 """Typical wrong answers to the exercises, one module a chapter: (check, answer, hint expected)."""
 
-from tests.mistakes import centroids, distributed, losses, networks, noise, training, wavelets
+from tests.mistakes import (
+    centroids,
+    distributed,
+    losses,
+    networks,
+    noise,
+    recipes,
+    training,
+    wavelets,
+)
 
 MISTAKES = [
     *centroids.MISTAKES,
@@ -10,4 +19,5 @@ MISTAKES = [
     *noise.MISTAKES,
     *training.MISTAKES,
     *distributed.MISTAKES,
+    *recipes.MISTAKES,
 ]
