@@ -77,8 +77,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         """Return normalised features of the shape of ``x`` (N, C, H, W)."""
         if not (self.training and _is_shared()):
             return super().forward(x)
-        half = x.dtype in (torch.bfloat16, torch.float16)  # too few digits for sums
-        features = x.float() if half else x
+        # bfloat16 has too few digits for sums.
+        features = x.to(torch.promote_types(x.dtype, torch.float32))
         count = features.numel() // features.shape[1] * dist.get_world_size()
         mean = _sum_over_processes(features.sum(dim=(0, 2, 3))) / count
         centred = features - mean[:, None, None]

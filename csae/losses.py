@@ -36,6 +36,11 @@ def nearest_centroid(latents: Tensor, centroids: Tensor) -> Tensor:
     return torch.cdist(latents, centroids).argmin(dim=1)
 
 
+def _at_least_float32(outputs: Tensor) -> Tensor:
+    """Convert what bfloat16 autocast returns: 8 significant bits are too few for a mean."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
 class CentroidCrossEntropy(nn.Module):
     """Cross-entropy (in nats) on the similarities of codes to fixed centroids.
 
@@ -74,8 +79,8 @@ class CentroidCrossEntropy(nn.Module):
 
     def forward(self, output: CSAEOutput, images: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over a batch, for labels (N,) int64 in 0..K-1."""
-        # float(): under bfloat16 autocast the outputs carry 8 significant bits, too few for a mean.
-        logits = self.scale(output.similarities.shape[1]) * output.similarities.float()
+        similarities = _at_least_float32(output.similarities)
+        logits = self.scale(similarities.shape[1]) * similarities
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
 
 
@@ -115,10 +120,10 @@ class CentroidDistance(nn.Module):
 
     def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over a batch of ``output.latents`` (N, d), for labels (N,) int64."""
-        latents = output.latents.float()
-        error = latents - self.centroids.to(latents.device)[labels]
+        latents = _at_least_float32(output.latents)
+        error = latents - self.centroids.to(latents)[labels]
         if self.basis is not None:
-            error = error @ self.basis.to(latents.device)  # (N, r)
+            error = error @ self.basis.to(latents)  # (N, r)
         distance: Tensor = error.square().sum(dim=1).mean() / latents.shape[1]
         return distance
 
@@ -141,7 +146,7 @@ class ImageError(nn.Module):
 
     def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of ``output.reconstructions`` (N, C, H, W) against ``images``."""
-        error: Tensor = self.loss(output.reconstructions.float(), images)
+        error: Tensor = self.loss(_at_least_float32(output.reconstructions), images)
         return error
 
 

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     )
     command.set_defaults(run=_run)
     shared.add_checkpoint(command)
-    shared.add_data(command, default="the one of the checkpoint")
+    shared.add_data(command, default="that of the checkpoint, complete")
     shared.add_split(command)
     shared.add_accelerator(command)
     shared.add_json(command)

@@ -20,8 +20,8 @@ def add(commands: Any) -> None:
         "export",
         help="write a trained model as ONNX files and check them",
         description="Write encoder.onnx (images to latents and similarities), decoder.onnx "
-        "(latents to images) and model.json, which says what goes in and out. Before, compare what "
-        "ONNX Runtime and PyTorch make of images. Needs the extra csae[export].",
+        "(latents to images) and model.json, which says what goes in and out. Before writing, the "
+        "outputs of ONNX Runtime and PyTorch are compared. Needs the extra csae[export].",
     )
     command.set_defaults(run=_run)
     shared.add_checkpoint(command)
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
         help="largest absolute difference allowed (default: %(default)s)",
     )
     shared.add_split(comparison)
-    shared.add_data(command, default="the one of the checkpoint")
+    shared.add_data(command, default="that of the checkpoint, complete")
 
 
 def _run(options: argparse.Namespace) -> None:

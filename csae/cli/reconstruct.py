@@ -35,7 +35,7 @@ def add(commands: Any) -> None:
         "--out", type=Path, metavar="FILE.png", required=True, help="the picture; a new file"
     )
     shared.add_json(results)
-    shared.add_data(command, default="the one of the checkpoint")
+    shared.add_data(command, default="that of the checkpoint, complete")
     shared.add_split(command)
     shared.add_accelerator(command)
 

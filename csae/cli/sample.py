@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
         "a new file",
     )
     shared.add_json(results)
-    shared.add_data(command, default="the one of the checkpoint")
+    shared.add_data(command, default="that of the checkpoint, complete")
     shared.add_accelerator(command)
 
 

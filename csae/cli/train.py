@@ -31,7 +31,7 @@ _RECORD = "record.json"
 # Options that change one value of the recipe: option, type, metavar, help.
 _OPTIMISATION = (
     ("--epochs", int, "N", "passes over the training images"),
-    ("--batch-size", int, "N", "images a step, over all processes"),
+    ("--batch-size", int, "N", "images in a step, all processes together"),
     ("--learning-rate", float, "RATE", "largest learning rate"),
     ("--weight-decay", float, "RATE", "weight decay"),
     ("--optimizer", str, "NAME", f"one of {', '.join(training.OPTIMIZERS)}"),
@@ -39,11 +39,11 @@ _OPTIMISATION = (
 )
 _AUGMENTATION = (
     ("--shift", int, "PIXELS", "largest random shift of a training image, 0 to 2"),
-    ("--rotation", float, "DEGREES", "largest random turn"),
-    ("--zoom", float, "SHARE", "largest random change of size"),
-    ("--shear", float, "SHARE", "largest random slant"),
-    ("--erase", float, "SHARE", "share of the images that lose a random rectangle"),
-    ("--erase-area", float, "SHARE", "largest area of that rectangle"),
+    ("--rotation", float, "DEGREES", "largest random turn, 0 to 45"),
+    ("--zoom", float, "SHARE", "largest random change of size, 0 to 0.5"),
+    ("--shear", float, "SHARE", "largest random slant, 0 to 0.5"),
+    ("--erase", float, "SHARE", "share of the images that lose a random rectangle, 0 to 1"),
+    ("--erase-area", float, "SHARE", "largest area of that rectangle, above 0 to 0.5"),
 )
 _METHOD = (
     ("--latent-dim", int, "N", "numbers in a code, at least classes - 1"),
@@ -51,7 +51,7 @@ _METHOD = (
     ("--classification-weight", float, "WEIGHT", "weight of the cross-entropy"),
     ("--smoothing", float, "SHARE", "label smoothing of the cross-entropy"),
     ("--centroid-weight", float, "WEIGHT", "weight of the squared distance to the centroid"),
-    ("--centroid-space", str, "NAME", f"where that is measured: {' or '.join(SPACES)} dimensions"),
+    ("--centroid-space", str, "NAME", f"dimensions where it is measured: {' or '.join(SPACES)}"),
     ("--reconstruction-weight", float, "WEIGHT", "weight of the squared error of the images"),
     ("--wavelet-weight", float, "WEIGHT", "weight of the squared error of the Haar details"),
     ("--sobel-weight", float, "WEIGHT", "weight of the squared error of the Sobel gradients"),
@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=_run, interrupted="go on with: csae train --resume FOLDER")
-    shared.add_data(train, default="none: a new run needs it")
+    shared.add_data(train, default="none, a new run needs it")
     train.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
@@ -87,7 +87,8 @@ def add(commands: Any) -> None:
         "--resume",
         type=Path,
         metavar="FOLDER",
-        help="go on with the interrupted run in this folder; its settings cannot be changed",
+        help="go on with the interrupted run in this folder; its settings stay, name only the "
+        "machine again: --accelerator, --devices, --num-nodes",
     )
     train.add_argument(
         "--dry-run", action="store_true", help="print the settings as json, and do nothing"
@@ -134,14 +135,15 @@ def _add_machine(group: Any) -> None:
         type=int,
         metavar="N",
         default=1,
-        help="processes on each machine, one a device (default: %(default)s; torchrun sets it)",
+        help="processes on each machine, one for each device (default: %(default)s; torchrun sets "
+        "it; under SLURM give it)",
     )
     group.add_argument(
         "--num-nodes",
         type=int,
         metavar="N",
         default=1,
-        help="machines (default: %(default)s; torchrun sets it)",
+        help="machines (default: %(default)s; torchrun sets it; under SLURM give it)",
     )
     group.add_argument(
         "--precision",
@@ -216,7 +218,10 @@ def _run(options: argparse.Namespace) -> None:
         _introduce(plan, splits["train"], model, fabric)
     if fabric.is_global_zero:
         records.write_json(folder / _SETTINGS, plan.as_json())
-    options.interrupted = f"go on with: csae train --resume {folder}"
+    given = (f" --{k.replace('_', '-')} {getattr(options, k)}" for k in _MACHINE)
+    usual = (" --accelerator auto", " --devices 1", " --num-nodes 1")
+    machine = "".join(text for text in given if text not in usual)
+    options.interrupted = f"go on with: csae train --resume {folder}{machine}"
     resumed = (folder / _STATE).exists()
     history = _train(options, plan, model, criterion, splits, fabric, folder)
     if not fabric.is_global_zero:

@@ -108,4 +108,4 @@ def check_best_count(answer: Callable[[float, float, int], float]) -> str:
             f"{case} you return {found:.4g}. Write the time of a step as a function of P: where is "
             "its derivative zero?"
         )
-    return "Four times the work a step, and twice as many processes pay."
+    return "With four times the work in a step, the best number of processes doubles."
