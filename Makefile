@@ -24,8 +24,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[book,dev,export,tensorboard,test]'
 	touch $@
 
+# A process for each core, with one thread each: threads of several processes would fight.
 test: $(READY)
-	$(BIN)/python -m pytest --nbmake tests book
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --nbmake tests book
 
 $(MATHJAX): book/_assets/package.json book/_assets/package-lock.json
 	@command -v npm >/dev/null || { echo 'make book needs npm (Node.js 18 or later)' >&2; exit 1; }

@@ -168,14 +168,9 @@ def measure_noise(model: Autoencoder, validation: ImageDataset) -> dict[str, flo
     return measures
 
 
-def _trained(
-    epochs: int = 6, batch_size: int = 128, weight_decay: float = 0.01, **changes: Any
-) -> TrainingConfig:
+def _trained(epochs: int = 6, batch_size: int = 128, **changes: Any) -> TrainingConfig:
     return TrainingConfig(
-        epochs=epochs,
-        batch_size=batch_size,
-        weight_decay=weight_decay,
-        augmentation=Augmentation(**changes),
+        epochs=epochs, batch_size=batch_size, augmentation=Augmentation(**changes)
     )
 
 
@@ -189,7 +184,6 @@ CLOTHES = {
     "warp-erase": _trained(flip=True, shift=2, erase=0.5, rotation=10, zoom=0.1),
     "flip-24": _trained(24, flip=True),
     "shift-erase-24": _trained(24, flip=True, shift=2, erase=0.5),
-    "decay-24": _trained(24, weight_decay=0.05, flip=True, shift=2, erase=0.5),
 }
 DIGITS = {
     "shift-batch-256": _trained(batch_size=256, shift=2),
