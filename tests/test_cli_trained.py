@@ -238,7 +238,7 @@ def test_help_names_every_default(command, capsys):
     shown = " ".join(capsys.readouterr().out.split())
     assert "usage: csae" in shown
     assert "SUPPRESS" not in shown
-    assert "(default: the one of the checkpoint)" in shown
+    assert "(default: that of the checkpoint, complete)" in shown
     assert "--json" in shown
 
 
