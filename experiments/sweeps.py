@@ -5,9 +5,9 @@
     python -m experiments.sweeps list                          what there is
 
 Each run leaves a record in results/sweeps/SWEEP/SETTING-seedN.json, whole or not at all, and its
-weights in runs/sweeps. A run that has its record is not repeated, so a sweep can be stopped at any
-time and started again. Everything is measured on validation images: sweeps are for choices, and
-the test images are for the end.
+weights in runs/sweeps. A run that has its record is not repeated, and one that was interrupted goes
+on, so a sweep can be stopped at any time and started again. Everything is measured on validation
+images: sweeps are for choices, and the test images are for the end.
 """
 
 from __future__ import annotations
@@ -168,9 +168,14 @@ def measure_noise(model: Autoencoder, validation: ImageDataset) -> dict[str, flo
     return measures
 
 
-def _trained(epochs: int = 6, batch_size: int = 128, **changes: Any) -> TrainingConfig:
+def _trained(
+    epochs: int = 6, batch_size: int = 128, weight_decay: float = 1e-2, **changes: Any
+) -> TrainingConfig:
     return TrainingConfig(
-        epochs=epochs, batch_size=batch_size, augmentation=Augmentation(**changes)
+        epochs=epochs,
+        batch_size=batch_size,
+        weight_decay=weight_decay,
+        augmentation=Augmentation(**changes),
     )
 
 
@@ -184,6 +189,8 @@ CLOTHES = {
     "warp-erase": _trained(flip=True, shift=2, erase=0.5, rotation=10, zoom=0.1),
     "flip-24": _trained(24, flip=True),
     "shift-erase-24": _trained(24, flip=True, shift=2, erase=0.5),
+    "flip-40": _trained(40, weight_decay=0.05, flip=True),
+    "light-shift-erase-40": _trained(40, weight_decay=0.05, flip=True, shift=1, erase=0.25),
 }
 DIGITS = {
     "shift-batch-256": _trained(batch_size=256, shift=2),
@@ -221,10 +228,13 @@ SWEEPS = {
     "best-mnist": Sweep(
         "Which augmentation and batch size suit digits?",
         {name: csae() for name in DIGITS}
-        | {"unsupervised": autoencoder(noise=0.04), "reconstruction-30": csae(reconstruction=30.0)},
+        | {"unsupervised": autoencoder(noise=0.04)}
+        | dict.fromkeys(("reconstruction-30", "reconstruction-30-20"), csae(reconstruction=30.0)),
         dataset="mnist",
         epochs=6,
-        training=DIGITS | dict.fromkeys(("unsupervised", "reconstruction-30"), DIGITS["warp"]),
+        training=DIGITS
+        | dict.fromkeys(("unsupervised", "reconstruction-30"), DIGITS["warp"])
+        | {"reconstruction-30-20": dataclasses.replace(DIGITS["warp"], epochs=20)},
     ),
     "precision": Sweep(
         "Does training in bfloat16 or in larger batches, both faster, cost accuracy or fidelity?",
@@ -256,17 +266,20 @@ def train_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> No
     parts = {s: load_dataset(task.dataset, s, data_root) for s in ("train", "validation")}
     torch.manual_seed(seed)
     model, criterion = task.settings[setting](seed)
+    weights = weights_path(sweep, setting, seed)
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    state = weights.with_suffix(".state")  # a run that was interrupted goes on from here
+    resumed = state.exists()
     history = train(
         model,
         criterion,
         parts["train"],
         config,
+        state_file=state,
         validate=lambda trained: evaluate(trained, parts["validation"]),  # type: ignore[arg-type]
     )
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     content = safetensors.torch.save(tensors)
-    weights = weights_path(sweep, setting, seed)
-    weights.parent.mkdir(parents=True, exist_ok=True)
     write_whole(weights, content)
     record = {
         "format": 1,
@@ -290,11 +303,13 @@ def train_one(sweep: str, setting: str, seed: int, data_root: Path | None) -> No
         "timing": {
             "started": started.isoformat(timespec="seconds"),
             "seconds": time.perf_counter() - clock,
+            "resumed": resumed,
         },
     }
     path = record_path(sweep, setting, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, record)
+    state.unlink()
 
 
 def measure_one(
