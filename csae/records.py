@@ -19,11 +19,10 @@ import safetensors.torch
 from csae.files import write_whole
 from csae.networks import CSAE, NetworkConfig
 
-# In an installed package, and in the repository.
-_SWEEPS = (Path(__file__).parent / "sweeps", Path(__file__).parents[1] / "results" / "sweeps")
-# Trained on complete data sets with ``python -m csae train``: their folders in results/.
+# The book's records: in an installed package, and in the repository.
+_RESULTS = (Path(__file__).parent / "results", Path(__file__).parents[1] / "results")
+# Trained on complete data sets with ``python -m csae train``: their folders among the records.
 _PRETRAINED = {"fashion-mnist": "fashion-mnist-seed0"}
-_RESULTS = (Path(__file__).parent / "pretrained", Path(__file__).parents[1] / "results")
 _FORMAT = "csae-2"  # names the layout of the header
 _FIRST_FORMAT = "csae-residual-1"  # its header names no network: the published pair
 
@@ -138,32 +137,32 @@ def load_record(name: str) -> dict[str, Any]:
 
 
 def load_runs() -> list[dict[str, Any]]:
-    """Read the records of whole training runs, as `load_record` returns them.
+    """Read the records of the book's training runs, as `load_record` returns them."""
+    return [json.loads(path.read_text()) for path in sorted(_results().glob("*/record.json"))]
 
-    Returns:
-        In the book's repository, all that lie in its folder ``results``; in an installed package,
-        those that travel with it.
+
+def load_benchmark(name: str) -> dict[str, Any]:
+    """Read what a benchmark of the book recorded, such as ``"training"``.
+
+    Raises:
+        ValueError: There is no such benchmark.
     """
-    folder = next(folder for folder in _RESULTS if folder.is_dir())
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
+    path = _results() / "benchmarks" / f"{name}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(entry.stem for entry in path.parent.iterdir()))
+        raise ValueError(f"name must be a benchmark that has a record ({known}), got {name!r}")
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
 
 
-def load_benchmark(name: str) -> dict[str, Any] | None:
-    """Read what a benchmark of the book's repository recorded, such as ``"training"``.
-
-    Returns:
-        Its record; None if there is none, or outside the repository.
-    """
-    path = _RESULTS[1] / "benchmarks" / f"{name}.json"
-    found: dict[str, Any] | None = json.loads(path.read_text()) if path.is_file() else None
-    return found
+def _results() -> Path:
+    return next(folder for folder in _RESULTS if folder.is_dir())
 
 
 def _pretrained(name: str) -> Path:
     if name not in _PRETRAINED:
         raise ValueError(f"name must be one of {tuple(_PRETRAINED)}, got {name!r}")
-    folder = next(folder for folder in _RESULTS if (folder / _PRETRAINED[name]).is_dir())
-    return folder / _PRETRAINED[name]
+    return _results() / _PRETRAINED[name]
 
 
 def load_sweep(name: str) -> list[dict[str, Any]]:
@@ -183,10 +182,10 @@ def load_sweep(name: str) -> list[dict[str, Any]]:
     Raises:
         ValueError: There is no such sweep.
     """
-    folder = next(folder for folder in _SWEEPS if folder.is_dir())
-    paths = sorted((folder / name).glob("*.json"))
+    folder = _results() / "sweeps" / name
+    paths = sorted(folder.glob("*.json"))
     if not paths:
-        known = ", ".join(sorted(entry.name for entry in folder.iterdir()))
+        known = ", ".join(sorted(entry.name for entry in folder.parent.iterdir()))
         raise ValueError(f"name must be a sweep that has records ({known}), got {name!r}")
     return [json.loads(path.read_text()) for path in paths]
 

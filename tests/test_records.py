@@ -131,14 +131,13 @@ def test_record_of_the_pretrained_model_is_that_of_its_run():
 def test_all_runs_are_read_where_they_lie(monkeypatch, tmp_path):
     assert records.load_record("fashion-mnist") in records.load_runs()
     assert records.load_benchmark("centroids")["environment"]["commit"]
-    assert records.load_benchmark("nonsense") is None
-    # An installed package: one run inside it, and no folder of results beside it.
-    inside = tmp_path / "csae" / "pretrained"
+    with pytest.raises(ValueError, match="must be a benchmark .*training.* got 'nonsense'"):
+        records.load_benchmark("nonsense")
+    inside = tmp_path / "csae" / "results"  # of an installed package
     (inside / "some-run").mkdir(parents=True)
     (inside / "some-run" / "record.json").write_text('{"format": 2}')
-    monkeypatch.setattr(records, "_RESULTS", (inside, tmp_path / "results"))
+    monkeypatch.setattr(records, "_RESULTS", (inside, *records._RESULTS))
     assert records.load_runs() == [{"format": 2}]
-    assert records.load_benchmark("centroids") is None
 
 
 def test_unknown_pretrained_model_is_refused():
