@@ -1,5 +1,6 @@
 """The records and weights behind the book's figures."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import csae
-from csae.records import load_sweep
+from csae.recipes import recipe
+from csae.records import load_runs, load_sweep
 from experiments.sweeps import SWEEPS as SETTINGS
 
 ROOT = Path(__file__).parents[1] / "results"
@@ -134,3 +136,27 @@ def test_time_to_accuracy_is_complete():
     for row in record["runs"]:
         assert sorted(run["seed"] for run in row["runs"]) == [0, 1, 2]
         assert all(run["accuracy"] > wanted[row["dataset"]] for run in row["runs"])
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
+def test_best_is_measured_with_three_seeds_and_beside_twins(dataset):
+    """With the very settings that the recipe has now."""
+    runs = {
+        (record["config"]["classification"] > 0, record["config"]["seed"]): record
+        for record in load_runs()
+        if record["config"].get("recipe") == "best" and record["config"]["dataset"] == dataset
+    }
+    assert {seed for supervised, seed in runs if supervised} == {0, 1, 2}
+    assert any(not supervised for supervised, _ in runs)
+    settings = dataclasses.asdict(recipe("best", dataset))
+    settings |= settings.pop("training")
+    for (supervised, seed), record in runs.items():
+        expected = settings | {"seed": seed}
+        if not supervised:
+            expected["classification"] = 0.0
+            gap = record["test"]["psnr"] - runs[True, seed]["test"]["psnr"]
+            assert 0 < gap < (1 if dataset == "fashion-mnist" else 1.5)
+        for machine in ("accelerator", "precision"):
+            del expected[machine]
+        assert expected.items() <= record["config"].items()
+        assert record["parameters"] == 282_185
