@@ -122,6 +122,7 @@ _PUBLISHED_CODE = Recipe(
 )
 
 # Chosen on validation images: the sweeps best-fashion-mnist and best-mnist are its search.
+# Mirrored clothes are clothes, mirrored digits are not digits.
 _BEST_CLOTHES = Recipe(
     training=TrainingConfig(
         epochs=40,
@@ -130,7 +131,6 @@ _BEST_CLOTHES = Recipe(
         augmentation=Augmentation(flip=True, shift=1, erase=0.25),
     )
 )
-# Mirrored clothes are clothes, mirrored digits are not digits.
 _BEST_HANDWRITING = Recipe(
     reconstruction=30.0,
     training=TrainingConfig(
@@ -140,6 +140,7 @@ _BEST_HANDWRITING = Recipe(
     ),
 )
 
+# `recipe` fits "quick" and "best" to a data set.
 RECIPES = {"quick": _QUICK, "best": _BEST_CLOTHES, "seed": _SEED, "published-code": _PUBLISHED_CODE}
 ABOUT = {
     "quick": "a good model in about a minute of two processor cores",

