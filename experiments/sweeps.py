@@ -198,8 +198,26 @@ DIGITS = {
     "warp": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1),
     "warp-erase": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1, erase=0.5),
 }
+# Weights of the reconstruction, each with what it costs in accuracy.
+LONG_DIGITS = {
+    f"reconstruction-{weight}-20": dataclasses.replace(DIGITS["warp"], epochs=20)
+    for weight in (10, 30, 100)
+}
 
 FLIP = Augmentation(flip=True)
+# Less than a minute of training: fewer images in smaller batches, or more in larger ones?
+QUICK_DIGITS = {
+    "batch-256": _trained(2, 256, shift=2),
+    "batch-256-shift-1": _trained(2, 256, shift=1),
+    "batch-128": _trained(1, 128, shift=1),
+    "batch-64": _trained(1, 64, shift=1),
+    "batch-64-shift-2": _trained(1, 64, shift=2),
+}
+QUICK_CLOTHES = {
+    "batch-256": _trained(3, 256, flip=True),
+    "batch-128": _trained(2, 128, flip=True),
+    "batch-64": _trained(2, 64, flip=True),
+}
 
 SWEEPS = {
     "networks": Sweep(
@@ -229,12 +247,26 @@ SWEEPS = {
         "Which augmentation and batch size suit digits?",
         {name: csae() for name in DIGITS}
         | {"unsupervised": autoencoder(noise=0.04)}
-        | dict.fromkeys(("reconstruction-30", "reconstruction-30-20"), csae(reconstruction=30.0)),
+        | {
+            name: csae(reconstruction=float(name.split("-")[1]))
+            for name in ("reconstruction-30", *LONG_DIGITS)
+        },
         dataset="mnist",
         epochs=6,
         training=DIGITS
         | dict.fromkeys(("unsupervised", "reconstruction-30"), DIGITS["warp"])
-        | {"reconstruction-30-20": dataclasses.replace(DIGITS["warp"], epochs=20)},
+        | LONG_DIGITS,
+    ),
+    "quick-mnist": Sweep(
+        "Which batch size brings the most in less than a minute, on digits?",
+        dict.fromkeys(QUICK_DIGITS, csae()),
+        dataset="mnist",
+        training=QUICK_DIGITS,
+    ),
+    "quick-fashion-mnist": Sweep(
+        "Which batch size brings the most in little more than a minute, on clothes?",
+        dict.fromkeys(QUICK_CLOTHES, csae()),
+        training=QUICK_CLOTHES,
     ),
     "precision": Sweep(
         "Does training in bfloat16 or in larger batches, both faster, cost accuracy or fidelity?",
