@@ -198,10 +198,18 @@ DIGITS = {
     "warp": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1),
     "warp-erase": _trained(shift=2, rotation=10, zoom=0.1, shear=0.1, erase=0.5),
 }
-# Weights of the reconstruction, each with what it costs in accuracy.
+# What the weight of the reconstruction brings, and what it costs in accuracy.
 LONG_DIGITS = {
-    f"reconstruction-{weight}-20": dataclasses.replace(DIGITS["warp"], epochs=20)
-    for weight in (10, 30, 100)
+    "reconstruction-30-20": dataclasses.replace(DIGITS["warp"], epochs=20),
+    **{
+        name: dataclasses.replace(DIGITS["shift"], epochs=20)
+        for name in (
+            "shift-20",
+            "shift-reconstruction-30-20",
+            "shift-reconstruction-100-20",
+            "shift-unsupervised-20",
+        )
+    },
 }
 
 FLIP = Augmentation(flip=True)
@@ -245,12 +253,13 @@ SWEEPS = {
     ),
     "best-mnist": Sweep(
         "Which augmentation and batch size suit digits?",
-        {name: csae() for name in DIGITS}
-        | {"unsupervised": autoencoder(noise=0.04)}
-        | {
-            name: csae(reconstruction=float(name.split("-")[1]))
-            for name in ("reconstruction-30", *LONG_DIGITS)
-        },
+        {name: csae() for name in (*DIGITS, "shift-20")}
+        | dict.fromkeys(("unsupervised", "shift-unsupervised-20"), autoencoder(noise=0.04))
+        | dict.fromkeys(
+            ("reconstruction-30", "reconstruction-30-20", "shift-reconstruction-30-20"),
+            csae(reconstruction=30.0),
+        )
+        | {"shift-reconstruction-100-20": csae(reconstruction=100.0)},
         dataset="mnist",
         epochs=6,
         training=DIGITS
