@@ -208,7 +208,7 @@ LONG_DIGITS = {
 }
 
 FLIP = Augmentation(flip=True)
-# Less than a minute of training: fewer images in smaller batches, or more in larger ones?
+# About a minute of training: fewer images in smaller batches, or more in larger ones?
 QUICK_DIGITS = {
     "batch-256": _trained(2, 256, shift=2),
     "batch-256-shift-1": _trained(2, 256, shift=1),
@@ -261,7 +261,7 @@ SWEEPS = {
         | LONG_DIGITS,
     ),
     "quick-mnist": Sweep(
-        "Which batch size brings the most in less than a minute, on digits?",
+        "Which batch size brings the most in about a minute, on digits?",
         dict.fromkeys(QUICK_DIGITS, csae()),
         dataset="mnist",
         training=QUICK_DIGITS,
