@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +94,22 @@ def autoencoder(latent_dim: int = 40, noise: float = 0.0) -> Build:
     )
 
 
-def csae(noise: float = 0.04, space: str | None = None, reconstruction: float = 10.0) -> Build:
+def csae(
+    noise: float = 0.04,
+    space: str | None = None,
+    reconstruction: float = 10.0,
+    smoothing: float = 0.1,
+) -> Build:
     """Build CSAEs on ten simplex centroids, perhaps with a term for the distance to them."""
+    loss = partial(CSAELoss, reconstruction_weight=reconstruction, smoothing=smoothing)
 
     def build(seed: int) -> tuple[Autoencoder, nn.Module]:
         centroids = simplex(10, 40, scale=RADIUS, seed=seed)
         model = CSAE(centroids, noise=noise)
         if space is None:
-            return model, CSAELoss(reconstruction_weight=reconstruction)
+            return model, loss()
         distance = CentroidDistance(centroids, space)
-        return model, CSAELoss(reconstruction_weight=reconstruction, centroid=(1.0, distance))
+        return model, loss(centroid=(1.0, distance))
 
     return build
 
@@ -204,6 +211,8 @@ LONG_DIGITS = {
         ("reconstruction-30", "warp"),
         ("shift", "shift"),
         ("shift-reconstruction-30", "shift"),
+        ("shift-reconstruction-100", "shift"),
+        ("shift-reconstruction-100-smoothing-0.02", "shift"),
     )
 }
 
@@ -253,7 +262,13 @@ SWEEPS = {
         | dict.fromkeys(
             ("reconstruction-30", "reconstruction-30-20", "shift-reconstruction-30-20"),
             csae(reconstruction=30.0),
-        ),
+        )
+        | {
+            "shift-reconstruction-100-20": csae(reconstruction=100.0),
+            "shift-reconstruction-100-smoothing-0.02-20": csae(
+                reconstruction=100.0, smoothing=0.02
+            ),
+        },
         dataset="mnist",
         epochs=6,
         training=DIGITS
