@@ -136,9 +136,15 @@ def load_record(name: str) -> dict[str, Any]:
     return record
 
 
-def load_runs() -> list[dict[str, Any]]:
-    """Read the records of the book's training runs, as `load_record` returns them."""
-    return [json.loads(path.read_text()) for path in sorted(_results().glob("*/record.json"))]
+def load_runs(*, superseded: bool = False) -> list[dict[str, Any]]:
+    """Read the records of the book's training runs, as `load_record` returns them.
+
+    Args:
+        superseded: Whether to read the runs of earlier forms of recipes instead. They are kept
+            because their test images were looked at.
+    """
+    folder = _results() / "superseded" if superseded else _results()
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 
 def load_benchmark(name: str) -> dict[str, Any]:

@@ -129,7 +129,9 @@ def test_record_of_the_pretrained_model_is_that_of_its_run():
 
 
 def test_all_runs_are_read_where_they_lie(monkeypatch, tmp_path):
-    assert records.load_record("fashion-mnist") in records.load_runs()
+    runs = records.load_runs()
+    assert records.load_record("fashion-mnist") in runs
+    assert not any(run in runs for run in records.load_runs(superseded=True))
     assert records.load_benchmark("centroids")["environment"]["commit"]
     with pytest.raises(ValueError, match="must be a benchmark .*training.* got 'nonsense'"):
         records.load_benchmark("nonsense")

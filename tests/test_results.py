@@ -14,11 +14,11 @@ from csae.records import load_runs, load_sweep
 from experiments.sweeps import SWEEPS as SETTINGS
 
 ROOT = Path(__file__).parents[1] / "results"
-RESULTS = sorted(path.parent for path in ROOT.glob("*/record.json"))
+RESULTS = sorted(path.parent for path in ROOT.rglob("record.json"))
 SWEEPS = sorted({path.parent.name for path in ROOT.glob("sweeps/*/*.json")})
 
 
-@pytest.fixture(params=RESULTS, ids=lambda folder: folder.name)
+@pytest.fixture(params=RESULTS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def folder(request):
     return request.param
 
