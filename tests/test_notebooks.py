@@ -1,5 +1,6 @@
 """What every chapter must have, checked on the files in git."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -51,6 +52,24 @@ def test_first_code_cell_is_the_same_everywhere(notebook):
     """tests/test_install_cell.py runs that of the quickstart."""
     quickstart = nbformat.read(ROOT / "book" / "quickstart.ipynb", as_version=4)
     assert code_cells(notebook)[0].source == code_cells(quickstart)[0].source
+
+
+def questions_or_answers(text, title):
+    """The numbers of the list under a heading, or none if there is no such heading."""
+    _, _, rest = text.partition(f"## {title}\n")
+    return re.findall(r"^\d+\. ", rest.partition("\n## ")[0], re.M)
+
+
+def test_every_question_has_an_answer(notebook, request):
+    chapter = request.node.callspec.params["notebook"].stem
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    questions = questions_or_answers(text, "Check yourself")
+    if not questions:
+        pytest.skip("this chapter asks no questions")
+    assert "[answers](answers.md)" in text
+    title = text.partition("\n")[0].removeprefix("# ")
+    answers = (ROOT / "book" / "answers.md").read_text()
+    assert questions_or_answers(answers, f"[{title}]({chapter})") == questions
 
 
 def test_closes_with_limits_and_summary(notebook):
