@@ -137,7 +137,7 @@ _BEST_HANDWRITING = Recipe(
     training=TrainingConfig(
         epochs=20,
         batch_size=128,
-        augmentation=Augmentation(shift=2, rotation=10.0, zoom=0.1, shear=0.1),
+        augmentation=Augmentation(shift=2),
     ),
 )
 

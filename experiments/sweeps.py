@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,22 +93,16 @@ def autoencoder(latent_dim: int = 40, noise: float = 0.0) -> Build:
     )
 
 
-def csae(
-    noise: float = 0.04,
-    space: str | None = None,
-    reconstruction: float = 10.0,
-    smoothing: float = 0.1,
-) -> Build:
+def csae(noise: float = 0.04, space: str | None = None, reconstruction: float = 10.0) -> Build:
     """Build CSAEs on ten simplex centroids, perhaps with a term for the distance to them."""
-    loss = partial(CSAELoss, reconstruction_weight=reconstruction, smoothing=smoothing)
 
     def build(seed: int) -> tuple[Autoencoder, nn.Module]:
         centroids = simplex(10, 40, scale=RADIUS, seed=seed)
         model = CSAE(centroids, noise=noise)
         if space is None:
-            return model, loss()
+            return model, CSAELoss(reconstruction_weight=reconstruction)
         distance = CentroidDistance(centroids, space)
-        return model, loss(centroid=(1.0, distance))
+        return model, CSAELoss(reconstruction_weight=reconstruction, centroid=(1.0, distance))
 
     return build
 
@@ -212,7 +205,6 @@ LONG_DIGITS = {
         ("shift", "shift"),
         ("shift-reconstruction-30", "shift"),
         ("shift-reconstruction-100", "shift"),
-        ("shift-reconstruction-100-smoothing-0.02", "shift"),
     )
 }
 
@@ -263,12 +255,7 @@ SWEEPS = {
             ("reconstruction-30", "reconstruction-30-20", "shift-reconstruction-30-20"),
             csae(reconstruction=30.0),
         )
-        | {
-            "shift-reconstruction-100-20": csae(reconstruction=100.0),
-            "shift-reconstruction-100-smoothing-0.02-20": csae(
-                reconstruction=100.0, smoothing=0.02
-            ),
-        },
+        | {"shift-reconstruction-100-20": csae(reconstruction=100.0)},
         dataset="mnist",
         epochs=6,
         training=DIGITS
