@@ -36,6 +36,7 @@ def test_loop_learns(recipe):
     assert loss() < 0.8 * before
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single core
 def test_loader_gives_the_images_of_the_package():
     loop = contenders.prepare_loader(TASK.dataset(), TASK)
     dataset = loop.batches.dataset
