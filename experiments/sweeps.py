@@ -93,16 +93,22 @@ def autoencoder(latent_dim: int = 40, noise: float = 0.0) -> Build:
     )
 
 
-def csae(noise: float = 0.04, space: str | None = None, reconstruction: float = 10.0) -> Build:
+def csae(
+    noise: float = 0.04,
+    space: str | None = None,
+    reconstruction: float = 10.0,
+    smoothing: float = 0.1,
+) -> Build:
     """Build CSAEs on ten simplex centroids, perhaps with a term for the distance to them."""
+    usual: dict[str, Any] = {"reconstruction_weight": reconstruction, "smoothing": smoothing}
 
     def build(seed: int) -> tuple[Autoencoder, nn.Module]:
         centroids = simplex(10, 40, scale=RADIUS, seed=seed)
         model = CSAE(centroids, noise=noise)
         if space is None:
-            return model, CSAELoss(reconstruction_weight=reconstruction)
+            return model, CSAELoss(**usual)
         distance = CentroidDistance(centroids, space)
-        return model, CSAELoss(reconstruction_weight=reconstruction, centroid=(1.0, distance))
+        return model, CSAELoss(**usual, centroid=(1.0, distance))
 
     return build
 
@@ -208,6 +214,32 @@ LONG_DIGITS = {
     )
 }
 
+# Codes that need not sit still may say more about their image. Each setting is named after what
+# it changes of the first one, which is the recipe "best" for digits as it was then.
+LOOSE = {
+    "smoothing-0.1": csae(reconstruction=30.0),
+    "smoothing-0.03": csae(reconstruction=30.0, smoothing=0.03),
+    "smoothing-0.01": csae(reconstruction=30.0, smoothing=0.01),
+    "smoothing-0.001": csae(reconstruction=30.0, smoothing=0.001),
+    "smoothing-0.01-reconstruction-10": csae(smoothing=0.01),
+    "smoothing-0.01-reconstruction-100": csae(reconstruction=100.0, smoothing=0.01),
+    "smoothing-0.01-decay": csae(reconstruction=30.0, smoothing=0.01),
+    "smoothing-0.01-erase": csae(reconstruction=30.0, smoothing=0.01),
+    "smoothing-0.01-light-warp": csae(reconstruction=30.0, smoothing=0.01),
+    "unsupervised": autoencoder(noise=0.04),
+    "unsupervised-erase": autoencoder(noise=0.04),
+    "unsupervised-light-warp": autoencoder(noise=0.04),
+}
+ERASED: dict[str, Any] = {"shift": 2, "erase": 0.25}
+LIGHTLY_WARPED: dict[str, Any] = {"shift": 2, "rotation": 5, "zoom": 0.05, "shear": 0.05}
+LOOSE_DIGITS = dict.fromkeys(LOOSE, _trained(20, shift=2)) | {
+    "smoothing-0.01-decay": _trained(20, weight_decay=0.05, shift=2),
+    "smoothing-0.01-erase": _trained(20, **ERASED),
+    "smoothing-0.01-light-warp": _trained(20, **LIGHTLY_WARPED),
+    "unsupervised-erase": _trained(20, **ERASED),
+    "unsupervised-light-warp": _trained(20, **LIGHTLY_WARPED),
+}
+
 FLIP = Augmentation(flip=True)
 # About a minute of training: fewer images in smaller batches, or more in larger ones?
 QUICK_DIGITS = {
@@ -261,6 +293,15 @@ SWEEPS = {
         training=DIGITS
         | dict.fromkeys(("unsupervised", "reconstruction-30"), DIGITS["warp"])
         | LONG_DIGITS,
+    ),
+    "best-mnist-labels": Sweep(
+        "How firmly do labels have to hold the codes of digits?",
+        LOOSE,
+        dataset="mnist",
+        training={
+            name: dataclasses.replace(config, precision="fp32")
+            for name, config in LOOSE_DIGITS.items()
+        },
     ),
     "quick-mnist": Sweep(
         "Which batch size brings the most in about a minute, on digits?",
