@@ -2,7 +2,6 @@
 
 Each class or function below whose name begins with ``prepare`` takes the images and a `Task`, and
 returns a call that trains one epoch. A second epoch goes on with the network of the first.
-Everything computes on the CPU.
 """
 
 import dataclasses
@@ -42,6 +41,7 @@ class Task:
         images: Images an epoch; None for all training images.
         root: Folder of the data sets, as `csae.load_dataset` takes it.
         sample: Whether to take the sample inside the package instead.
+        accelerator: ``"cpu"`` or ``"cuda"``; pythae's trainer knows the CPU only.
     """
 
     recipe: str
@@ -49,6 +49,7 @@ class Task:
     images: int | None = None
     root: Path | None = None
     sample: bool = False
+    accelerator: str = "cpu"
 
     def dataset(self) -> ImageDataset:
         """Return the training images."""
@@ -56,12 +57,12 @@ class Task:
         return found if self.images is None else first(found, self.images)
 
     def settings(self, precision: str = "fp32") -> csae.TrainingConfig:
-        """Return the recipe's settings for one epoch on a CPU."""
+        """Return the recipe's settings for one epoch."""
         return dataclasses.replace(
             recipe(self.recipe, DATASET).training,
             epochs=1,
             batch_size=self.batch_size,
-            accelerator="cpu",
+            accelerator=self.accelerator,
             precision=precision,
         )
 
@@ -93,12 +94,15 @@ def whole_run(prepare: Callable[..., Epoch], task: Task, *arguments: Any) -> Epo
     return lambda: prepare(task.dataset(), task, *arguments)()
 
 
-def prepare_csae(dataset: ImageDataset, task: Task, precision: str) -> Epoch:
+def prepare_csae(
+    dataset: ImageDataset, task: Task, precision: str, cuda_graphs: bool = True
+) -> Epoch:
     """`csae.train` as it is. Each call sets itself up anew; the time of an epoch includes that."""
     model, criterion = task.build()
+    settings = dataclasses.replace(task.settings(precision), cuda_graphs=cuda_graphs)
 
     def epoch() -> None:
-        csae.train(model, criterion, dataset, task.settings(precision), progress=False)
+        csae.train(model, criterion, dataset, settings, progress=False)
 
     return epoch
 
@@ -130,6 +134,7 @@ def prepare_loader(dataset: ImageDataset, task: Task) -> Epoch:
         num_workers=2,
         drop_last=True,
         persistent_workers=True,  # they start once, not in every epoch
+        pin_memory=task.accelerator == "cuda",
     )
     return PlainLoop(task, loader)
 
@@ -139,17 +144,18 @@ class InMemory:
 
     def __init__(self, dataset: ImageDataset, batch_size: int, flip: bool) -> None:
         self.images, self.labels = prepare(dataset.images), dataset.labels
+        self.device = self.images.device
         self.batch_size, self.flip = batch_size, flip
 
     def __len__(self) -> int:
         return len(self.images) // self.batch_size
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.images))
+        order = torch.randperm(len(self.images), device=self.device)
         for rows in order[: len(self) * self.batch_size].split(self.batch_size):
             images = self.images[rows]
             if self.flip:
-                mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
+                mirrored = torch.rand(len(images), 1, 1, 1, device=self.device) < 0.5
                 images = torch.where(mirrored, images.flip(-1), images)
             yield images, self.labels[rows]
 
@@ -157,7 +163,8 @@ class InMemory:
 def prepare_in_memory(dataset: ImageDataset, task: Task) -> Epoch:
     """The same loop on finished images in memory: what remains is computing."""
     flip = task.settings().augmentation.flip
-    return PlainLoop(task, InMemory(dataset, task.batch_size, flip))
+    there = dataset.to(task.accelerator)
+    return PlainLoop(task, InMemory(there, task.batch_size, flip))
 
 
 class PlainLoop:
@@ -169,7 +176,8 @@ class PlainLoop:
 
     def __init__(self, task: Task, batches: DataLoader | InMemory) -> None:
         model, self.criterion = task.build()
-        self.model = torch_network(model)
+        self.model = torch_network(model).to(task.accelerator)
+        self.accelerator = task.accelerator
         self.batches, self.settings = batches, task.settings()
 
     def optimizers(self) -> tuple[list[Optimizer], LRScheduler | None]:
@@ -188,6 +196,7 @@ class PlainLoop:
         self.model.train()
         total = 0.0
         for images, labels in self.batches:
+            images, labels = images.to(self.accelerator), labels.to(self.accelerator)
             for optimizer in optimizers:
                 optimizer.zero_grad()
             loss = self.criterion(self.model(images), images, labels)["loss"]

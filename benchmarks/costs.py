@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 import csae
 from benchmarks.contenders import WARM_UP_STEPS, Task, first
 from csae.data import prepare
+from csae.runtime import finish
 
 MATRIX = 4096  # height and width of the matrices whose product is timed
 COPIED_NUMBERS = 2**26  # 256 MB of float32, far more than a cache holds
@@ -58,25 +59,27 @@ _FLOPS_PER_NUMBER = {
 _NOTHING = {"calls": 0.0, "flops": 0, "bytes": 0, "seconds": 0.0}
 
 
-def matrix_product(precision: str) -> Callable[[], None]:
+def matrix_product(precision: str, accelerator: str = "cpu") -> Callable[[], None]:
     """Multiply two large square matrices."""
-    left = torch.randn(MATRIX, MATRIX).to(DTYPES[precision])
+    left = torch.randn(MATRIX, MATRIX).to(accelerator, DTYPES[precision])
     right, result = left.T.contiguous(), torch.empty_like(left)
 
     def multiply() -> None:
         torch.mm(left, right, out=result)
+        finish()
 
     multiply()  # the first time, the kernel is compiled
     return multiply
 
 
-def copying() -> Callable[[], None]:
+def copying(accelerator: str = "cpu") -> Callable[[], None]:
     """Copy a large tensor."""
-    source = torch.ones(COPIED_NUMBERS)
+    source = torch.ones(COPIED_NUMBERS, device=accelerator)
     target = torch.zeros_like(source)
 
     def copy() -> None:
         target.copy_(source)
+        finish()
 
     return copy
 
@@ -111,7 +114,8 @@ class Stopwatch:
         return len(self.laps["optimiser"]) >= WARM_UP_STEPS
 
     def enter(self, phase: str) -> None:
-        """Note that another phase begins."""
+        """Note that another phase begins, once the device is through with the one before."""
+        finish()
         now = time.perf_counter()
         self.laps[self.phase].append(now - self._since)
         self.phase, self._since = phase, now

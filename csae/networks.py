@@ -219,6 +219,11 @@ class Autoencoder(nn.Module):
 
     Equations: latent-freedom.
 
+    Attributes:
+        replayable: Whether training steps differ in their numbers only, so that their kernels can
+            be recorded and replayed. A subclass that decides things from step to step sets it to
+            false.
+
     Args:
         config: Sizes of the networks; the published convolutional pair by default.
         noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It
@@ -227,6 +232,8 @@ class Autoencoder(nn.Module):
     Raises:
         ValueError: ``noise`` is negative or not finite.
     """
+
+    replayable = True
 
     def __init__(self, config: NetworkConfig | None = None, *, noise: float = 0.0) -> None:
         super().__init__()

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from csae import training
-from csae.data import Augmentation
+from csae.centroids import simplex
+from csae.data import Augmentation, load_dataset
 from csae.evaluation import evaluate
 from csae.losses import CSAELoss, ImageError, JointLoss
-from csae.networks import Autoencoder, NetworkConfig
+from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
 from csae.training import TIMINGS, TrainingConfig, make_optimizer, make_schedule, range_test, train
 
 SHORT = TrainingConfig(
@@ -279,3 +280,56 @@ def test_schedules(model, digits, schedule, wanted):
         assert rates[-1] < 0.01
     else:
         assert rates[::2] == pytest.approx(wanted)
+
+
+on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+
+
+@on_cuda
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_recorded_kernels_train_as_others_do(precision):
+    images = load_dataset("mnist", "train", sample=True).first(1280)
+    losses, tracked = {}, {}
+    for graphs in (False, True):
+        torch.manual_seed(0)
+        model = CSAE(simplex(10, 40, scale=math.sqrt(40)), noise=0.0)
+        config = TrainingConfig(
+            epochs=2, batch_size=64, accelerator="cuda", precision=precision, cuda_graphs=graphs
+        )
+        history = train(model, CSAELoss(), images, config, progress=False)
+        losses[graphs] = [epoch["loss"] for epoch in history]
+        tracked[graphs] = model.encoder[1].num_batches_tracked.item()
+    # Kernels are free to add in another order, and forty steps make much of little.
+    assert losses[True] == pytest.approx(losses[False], rel=0.03)
+    assert losses[True][1] < 0.7 * losses[True][0]
+    assert tracked[True] == tracked[False] == 40  # recording left no trace
+
+
+@on_cuda
+def test_each_replay_draws_its_own_noise():
+    torch.manual_seed(0)
+    model = CSAE(simplex(10, 40, scale=math.sqrt(40)), noise=0.5).cuda().train()
+    before = torch.cuda.get_rng_state()
+    config = TrainingConfig(batch_size=8, accelerator="cuda", precision="fp32")
+    replay = training._record(model, config, torch.device("cuda"))
+    assert torch.equal(torch.cuda.get_rng_state(), before)
+    images = torch.rand(8, 1, 32, 32, device="cuda")
+    # The results of a replay lie where those of the next one will.
+    first, second = (CSAEOutput(*(part.clone() for part in replay(images))) for _ in range(2))
+    assert torch.equal(first.latents, second.latents)  # before the noise
+    assert not torch.allclose(first.reconstructions, second.reconstructions)
+
+
+@on_cuda
+def test_kernels_are_recorded_only_where_nothing_can_change_them(monkeypatch):
+    recorded = []
+    monkeypatch.setattr(training, "_record", lambda *_: recorded.append(1) or 1 / 0)
+    images = load_dataset("mnist", "train", sample=True).first(128)
+    model = CSAE(simplex(10, 40, scale=math.sqrt(40)))
+    config = TrainingConfig(epochs=1, batch_size=64, accelerator="cuda")
+    train(model, CSAELoss(), images, config, on_step=lambda _: None, progress=False)
+    off = dataclasses.replace(config, cuda_graphs=False)
+    train(model, CSAELoss(), images, off, progress=False)
+    assert not recorded
+    with pytest.raises(ZeroDivisionError):
+        train(model, CSAELoss(), images, config, progress=False)
