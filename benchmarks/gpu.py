@@ -11,6 +11,7 @@ where nothing is recorded, a hundred steps are timed.
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -30,23 +31,21 @@ ROUNDS = 3
 STEPS = 100  # of the loops that start each kernel from Python: they take the same time throughout
 
 
-def timings(task: Task) -> list[dict[str, Any]]:
-    """Time all loops at all batch sizes; print and return a row for each."""
-    rows = []
+def timings(task: Task) -> Iterator[dict[str, Any]]:
+    """Time all loops at all batch sizes; print and yield a row for each."""
     for batch_size in BATCHES:
         for precision in ("fp32", "bf16"):
             for graphs in (True, False):
                 what = "csae.train" if graphs else "csae.train, nothing recorded"
                 here = shortened(task, batch_size, None if graphs else STEPS)
                 epoch = contenders.warmed_up(contenders.prepare_csae, here, precision, graphs)
-                rows.append(row(what, here, precision, graphs, epoch))
+                yield row(what, here, precision, graphs, epoch)
     here = shortened(task, COMPARED, STEPS)
     for what, prepare in (
         ("loop, images in memory", contenders.prepare_in_memory),
         ("loop, torchvision and loader", contenders.prepare_loader),
     ):
-        rows.append(row(what, here, "fp32", False, contenders.warmed_up(prepare, here)))
-    return rows
+        yield row(what, here, "fp32", False, contenders.warmed_up(prepare, here))
 
 
 def shortened(task: Task, batch_size: int, steps: int | None) -> Task:
@@ -79,8 +78,8 @@ def timed(work: Epoch) -> float:
     return time.perf_counter() - start
 
 
-def measure(root: Path | None) -> dict[str, Any]:
-    """Run the benchmark; return its record."""
+def measure(root: Path | None, out: Path) -> None:
+    """Run the benchmark; write its record, and write it anew with each row."""
     here = environment(torch.device("cuda"))  # now: the source may change while this runs
     task = Task("quick", COMPARED, root=root, accelerator="cuda")
     data = task.dataset()
@@ -96,17 +95,19 @@ def measure(root: Path | None) -> dict[str, Any]:
     phases = {p: {k: median(v) for k, v in costs.phases(few, p)().items()} for p in costs.DTYPES}
     for precision, laps in phases.items():
         print(precision, ", ".join(f"{k} {1000 * v:.2f} ms" for k, v in laps.items()))
-    return {
-        "timings": timings(task),
+    record: dict[str, Any] = {
+        "timings": [],
         "phases": phases,
         "matmul_flops_per_second": rates,
         "copy_bytes_per_second": moved,
         "flops_per_image": costs.flops_per_image(few),
         "compared_batch": COMPARED,
-        "rounds": ROUNDS,
         "data": {"name": data.name, "images": len(data), "sha256": data.fingerprint},
         "environment": here,
     }
+    for found in timings(task):
+        record["timings"].append(found)
+        write_json(out, record)
 
 
 def main() -> None:
@@ -117,9 +118,8 @@ def main() -> None:
     options = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("there is no CUDA device here; benchmarks.training times a CPU")
-    record = measure(options.root)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(options.out, record)
+    measure(options.root, options.out)
     print(f"wrote {options.out}")
 
 

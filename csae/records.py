@@ -136,14 +136,21 @@ def load_record(name: str) -> dict[str, Any]:
     return record
 
 
-def load_runs(*, superseded: bool = False) -> list[dict[str, Any]]:
+def load_runs(superseded: str | None = None) -> list[dict[str, Any]]:
     """Read the records of the book's training runs, as `load_record` returns them.
 
     Args:
-        superseded: Whether to read the runs of earlier forms of recipes instead. They are kept
-            because their test images were looked at.
+        superseded: Read the runs of an earlier form of a recipe instead: ``"first"`` or
+            ``"second"``. They are kept because they were measured on test images.
+
+    Raises:
+        ValueError: There is no such form.
     """
-    folder = _results() / "superseded" if superseded else _results()
+    earlier = _results() / "superseded"
+    known = sorted(folder.name for folder in earlier.iterdir())
+    if superseded is not None and superseded not in known:
+        raise ValueError(f"superseded must be one of {known}, got {superseded!r}")
+    folder = _results() if superseded is None else earlier / superseded
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 

@@ -47,6 +47,7 @@ Metrics = dict[str, float]
 TIMINGS = ("seconds", "images_per_second")  # the metrics that differ from run to run
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("one-cycle", "step", "constant")
+_WORTH_RECORDING = 30  # steps in an epoch that make up for recording their kernels
 _LOOK_EVERY = 1.0  # seconds between two looks at the loss: reading it waits for the device
 # Settings that a run may be continued without.
 _MACHINE = ("accelerator", "devices", "num_nodes", "cuda_graphs")
@@ -74,8 +75,8 @@ class TrainingConfig:
             where the processor computes with it natively.
         cuda_graphs: Whether the kernels of the network are recorded at the start of each epoch and
             replayed in its steps. Small layers train several times faster so. It needs CUDA, a
-            single process, no ``on_step``, and a model with a true attribute ``replayable``, as
-            this package's have; else it changes nothing.
+            single process, no ``on_step``, at least 30 steps in an epoch, and a model with a true
+            attribute ``replayable``, as this package's have; else it changes nothing.
     """
 
     epochs: int = 10
@@ -224,7 +225,7 @@ def train(
     prepared, stepper = fabric.setup(model, optimizer)
     if _fits(dataset, device):
         dataset = dataset.to(device)
-    recorded = _can_be_recorded(model, config, fabric) and on_step is None
+    recorded = on_step is None and _is_worth_recording(model, config, fabric, steps)
     state = TrainingState(model, optimizer, schedule, _identity(config, dataset), device)
     progress = progress and fabric.is_global_zero
     with (
@@ -497,13 +498,17 @@ def _identity(config: TrainingConfig, dataset: ImageDataset) -> dict[str, Any]:
     return settings | {"training images": dataset.fingerprint}
 
 
-def _can_be_recorded(model: nn.Module, config: TrainingConfig, fabric: Fabric) -> bool:
-    """Whether the same kernels run in each step of an epoch, in one queue.
+def _is_worth_recording(
+    model: nn.Module, config: TrainingConfig, fabric: Fabric, steps: int
+) -> bool:
+    """Whether the same kernels run in each step of an epoch, in one queue, and in enough steps.
 
     Models say it of themselves: nobody knows what a model from elsewhere changes between steps.
     """
+    if not (config.cuda_graphs and getattr(model, "replayable", False)):
+        return False
     alone = fabric.device.type == "cuda" and fabric.world_size == 1
-    return config.cuda_graphs and alone and getattr(model, "replayable", False)
+    return alone and steps >= _WORTH_RECORDING
 
 
 class _Casting(nn.Module):

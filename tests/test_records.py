@@ -131,7 +131,12 @@ def test_record_of_the_pretrained_model_is_that_of_its_run():
 def test_all_runs_are_read_where_they_lie(monkeypatch, tmp_path):
     runs = records.load_runs()
     assert records.load_record("fashion-mnist") in runs
-    assert not any(run in runs for run in records.load_runs(superseded=True))
+    first, second = (records.load_runs(form) for form in ("first", "second"))
+    assert first
+    assert second
+    assert not any(run in runs for run in first + second)
+    with pytest.raises(ValueError, match="superseded must be one of .*'second'.* got 'zeroth'"):
+        records.load_runs("zeroth")
     assert records.load_benchmark("centroids")["environment"]["commit"]
     with pytest.raises(ValueError, match="must be a benchmark .*training.* got 'nonsense'"):
         records.load_benchmark("nonsense")

@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -282,6 +283,25 @@ def test_schedules(model, digits, schedule, wanted):
         assert rates[::2] == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize(
+    ("change", "steps", "expected"),
+    [
+        ({}, 30, True),
+        ({}, 29, False),
+        ({"cuda_graphs": False}, 30, False),
+        ({"world_size": 2}, 30, False),
+        ({"device": torch.device("cpu")}, 30, False),
+        ({"replayable": False}, 30, False),
+    ],
+)
+def test_kernels_are_recorded_where_it_is_safe_and_pays(change, steps, expected):
+    found = {"device": torch.device("cuda"), "world_size": 1, "cuda_graphs": True}
+    found |= {"replayable": True, **change}
+    place = SimpleNamespace(**found)  # stands for model, settings and Fabric
+    assert training._is_worth_recording(place, place, place, steps) == expected
+    assert Autoencoder.replayable
+
+
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
@@ -294,15 +314,15 @@ def test_recorded_kernels_train_as_others_do(precision):
         torch.manual_seed(0)
         model = CSAE(simplex(10, 40, scale=math.sqrt(40)), noise=0.0)
         config = TrainingConfig(
-            epochs=2, batch_size=64, accelerator="cuda", precision=precision, cuda_graphs=graphs
+            epochs=2, batch_size=32, accelerator="cuda", precision=precision, cuda_graphs=graphs
         )
         history = train(model, CSAELoss(), images, config, progress=False)
         losses[graphs] = [epoch["loss"] for epoch in history]
         tracked[graphs] = model.encoder[1].num_batches_tracked.item()
-    # Kernels are free to add in another order, and forty steps make much of little.
+    # Kernels are free to add in another order, and eighty steps make much of little.
     assert losses[True] == pytest.approx(losses[False], rel=0.03)
     assert losses[True][1] < 0.7 * losses[True][0]
-    assert tracked[True] == tracked[False] == 40  # recording left no trace
+    assert tracked[True] == tracked[False] == 80  # recording left no trace
 
 
 @on_cuda
@@ -324,9 +344,9 @@ def test_each_replay_draws_its_own_noise():
 def test_kernels_are_recorded_only_where_nothing_can_change_them(monkeypatch):
     recorded = []
     monkeypatch.setattr(training, "_record", lambda *_: recorded.append(1) or 1 / 0)
-    images = load_dataset("mnist", "train", sample=True).first(128)
+    images = load_dataset("mnist", "train", sample=True).first(960)
     model = CSAE(simplex(10, 40, scale=math.sqrt(40)))
-    config = TrainingConfig(epochs=1, batch_size=64, accelerator="cuda")
+    config = TrainingConfig(epochs=1, batch_size=32, accelerator="cuda")
     train(model, CSAELoss(), images, config, on_step=lambda _: None, progress=False)
     off = dataclasses.replace(config, cuda_graphs=False)
     train(model, CSAELoss(), images, off, progress=False)
