@@ -147,7 +147,7 @@ _BEST_HANDWRITING = Recipe(
 RECIPES = {"quick": _QUICK, "best": _BEST_CLOTHES, "seed": _SEED, "published-code": _PUBLISHED_CODE}
 ABOUT = {
     "quick": "a good model in about a minute of two processor cores",
-    "best": "the strongest of our search so far; a quarter of an hour to an hour",
+    "best": "the strongest of our search so far; up to an hour of a processor, minutes of a GPU",
     "seed": "what the paper describes, with our choices where it is silent",
     "published-code": "the settings of the authors' published code, its defects repaired",
 }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 from pathlib import Path
@@ -162,3 +163,17 @@ def test_best_is_measured_with_three_seeds_and_beside_twins(dataset):
             del expected[machine]
         assert expected.items() <= record["config"].items()
         assert record["parameters"] == 282_185
+
+
+def test_benchmark_of_a_gpu_is_complete():
+    record = json.loads((ROOT / "benchmarks" / "gpu.json").read_text())
+    assert "dirty" not in record["environment"]["commit"]
+    assert record["environment"]["device"] == "cuda"
+    rows = {
+        (row["batch_size"], row["precision"], row["cuda_graphs"])
+        for row in record["timings"]
+        if row["what"].startswith("csae.train")
+    }
+    expected = itertools.product((64, 256, 1024, 4096), ("fp32", "bf16"), (True, False))
+    assert rows == set(expected)
+    assert record["phases"].keys() == record["matmul_flops_per_second"].keys() == {"fp32", "bf16"}
