@@ -221,8 +221,8 @@ class Autoencoder(nn.Module):
 
     Attributes:
         replayable: Whether training steps differ in their numbers only, so that their kernels can
-            be recorded and replayed. A subclass that decides things from step to step sets it to
-            false.
+            be recorded and replayed, and the output is a named tuple of tensors. A subclass that
+            decides things from step to step sets it to false.
 
     Args:
         config: Sizes of the networks; the published convolutional pair by default.

@@ -146,11 +146,12 @@ def load_runs(superseded: str | None = None) -> list[dict[str, Any]]:
     Raises:
         ValueError: There is no such form.
     """
-    earlier = _results() / "superseded"
-    known = sorted(folder.name for folder in earlier.iterdir())
-    if superseded is not None and superseded not in known:
-        raise ValueError(f"superseded must be one of {known}, got {superseded!r}")
-    folder = _results() if superseded is None else earlier / superseded
+    folder = _results()
+    if superseded is not None:
+        known = sorted(form.name for form in (folder / "superseded").iterdir())
+        if superseded not in known:
+            raise ValueError(f"superseded must be one of {known}, got {superseded!r}")
+        folder = folder / "superseded" / superseded
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 
