@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from torch import Tensor
+
+from csae.evaluation import accuracy_interval
 
 # Petroff (2021, arXiv 2107.02270): ten colours told apart under the common colour deficiencies.
 PALETTE = (
@@ -447,3 +450,99 @@ def roofline(
             label=kind,
         )
     axis.legend(fontsize=9, loc="lower right")
+
+
+def growing_cost(
+    axis: Axes, sizes: Sequence[int], seconds: Sequence[float], guide: Sequence[float]
+) -> None:
+    """Draw times over sizes with logarithmic axes, beside a dotted guide.
+
+    Args:
+        axis: Where to draw.
+        sizes: What grows.
+        seconds: The time for each size.
+        guide: The times to compare with. Where they are all equal, the vertical axis is widened, so
+            that small changes look small.
+    """
+    axis.loglog(sizes, seconds, "o-")
+    axis.plot(sizes, guide, ":", color=INK)
+    flat = min(guide) == max(guide)
+    if flat:
+        axis.set_ylim(min(seconds) / 4, max(seconds) * 4)
+    axis.set_xticks(sizes, [f"{v:,}" if v < 1e4 else f"{v // 1000}k" for v in sizes])
+    ends = seconds[:1] if flat else (seconds[0], seconds[-1])
+    axis.set_yticks(ends, [f"{v:.2g} s" for v in ends])
+    axis.tick_params(labelsize=8)
+    axis.minorticks_off()
+
+
+def speed_curves(axis: Axes, curves: Mapping[tuple[str, bool], Mapping[int, float]]) -> None:
+    """Draw speeds over the batch size, with logarithmic axes.
+
+    Args:
+        axis: Where to draw.
+        curves: For each precision, ``"fp32"`` or ``"bf16"``, and whether kernels were recorded: the
+            images a second of each batch size.
+    """
+    for (precision, recorded), curve in curves.items():
+        axis.loglog(
+            list(curve),
+            list(curve.values()),
+            ("s" if precision == "bf16" else "o") + ("-" if recorded else "--"),
+            color=PALETTE[0 if recorded else 6],
+            fillstyle="none" if precision == "bf16" else "full",
+            label=f"{precision}, {'recorded' if recorded else 'one by one'}",
+        )
+    axis.set_xticks(list(curve), [f"{size:,}" for size in curve])
+    axis.minorticks_off()
+    axis.legend(fontsize=8)
+
+
+def runs_and_twins(
+    left: Axes,
+    right: Axes,
+    runs: Mapping[int, Mapping[str, Any]],
+    twins: Mapping[int, Mapping[str, Any]],
+) -> None:
+    """Draw the test results of a recipe, a row for each seed: accuracy left, PSNR right.
+
+    Args:
+        left: Where to draw accuracies in per cent, with their 95 % intervals and the validation
+            accuracy of the last epoch.
+        right: Where to draw PSNRs in dB.
+        runs: For each seed the record of its run, as `csae.records.load_runs` reads it.
+        twins: The same for runs without labels; seeds may be missing.
+    """
+    for seed, record in runs.items():
+        accuracy, psnr = record["test"]["accuracy"], record["test"]["psnr"]
+        ends = accuracy_interval(accuracy, record["data"]["test"]["images"])
+        left.plot([100 * end for end in ends], [seed, seed], color=INK)
+        left.plot(100 * accuracy, seed, "o", color=PALETTE[0], label="test")
+        seen = record["history"][-1]["validation_accuracy"]
+        left.plot(100 * seen, seed, "x", color=INK, label="validation")
+        right.plot(psnr, seed, "D", color=PALETTE[6], label="with labels")
+        if seed in twins:
+            other = twins[seed]["test"]["psnr"]
+            right.plot([psnr, other], [seed, seed], ":", color=INK)
+            right.plot(other, seed, "s", color=PALETTE[4], label="its twin")
+    for axis in (left, right):
+        axis.set(yticks=list(runs), ylim=(max(runs) + 0.5, min(runs) - 0.5))
+
+
+def seed_lines(
+    axis: Axes, values: Mapping[int, Sequence[float]], names: Sequence[str], span: float
+) -> None:
+    """Join what each seed reached under several names, by a line with a mark of its own.
+
+    Args:
+        axis: Where to draw.
+        values: For each seed, at most five, a value for each name.
+        names: What is compared, from the left.
+        span: Height of the axis: a scale on which small differences look small.
+    """
+    for (seed, line), marker in zip(values.items(), "os^Dv", strict=False):
+        axis.plot(line, f"{marker}-", label=f"seed {seed}")
+    axis.set_xticks(range(len(names)), names)
+    low, high = axis.get_ylim()
+    middle = (low + high) / 2
+    axis.set(xlim=(-0.3, len(names) - 0.7), ylim=(middle - span / 2, middle + span / 2))

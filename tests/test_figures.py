@@ -121,3 +121,47 @@ def test_roofline_bends_where_arithmetic_takes_over():
     assert list(first.get_xdata()) == [0.5, 0.5]
     assert list(second.get_ydata()) == [200.0]
     plt.close(figure)
+
+
+def test_growing_cost_keeps_small_changes_small():
+    _, (steep, flat) = plt.subplots(1, 2)
+    figures.growing_cost(steep, (1, 2, 4), (1.0, 2.0, 4.0), (1.0, 2.0, 4.0))
+    figures.growing_cost(flat, (1, 2, 4), (1.0, 1.1, 1.2), (1.0, 1.0, 1.0))
+    assert [label.get_text() for label in steep.get_yticklabels()] == ["1 s", "4 s"]
+    low, high = flat.get_ylim()
+    assert high / low > 10
+
+
+def test_speeds_are_told_apart_without_colour():
+    axis = plt.figure().add_subplot()
+    curves = {
+        (name, recorded): {64: 1.0, 256: 2.0}
+        for name in ("fp32", "bf16")
+        for recorded in (True, False)
+    }
+    figures.speed_curves(axis, curves)
+    looks = {(line.get_linestyle(), line.get_marker()) for line in axis.lines}
+    assert len(looks) == len(axis.lines) == 4
+
+
+def test_a_run_is_joined_with_its_twin():
+    run = {
+        "test": {"accuracy": 0.9, "psnr": 20.0},
+        "data": {"test": {"images": 1000}},
+        "history": [{"validation_accuracy": 0.8}],
+    }
+    twin = {"test": {"psnr": 21.0}}
+    _, (left, right) = plt.subplots(1, 2)
+    figures.runs_and_twins(left, right, {0: run, 1: run}, {1: twin})
+    assert len(left.lines) == 2 * 3  # interval, test and validation
+    assert len(right.lines) == 2 + 2
+    joined = right.lines[2].get_xydata().tolist()
+    assert joined == [[20.0, 1.0], [21.0, 1.0]]
+
+
+def test_lines_of_seeds_share_a_scale():
+    axis = plt.figure().add_subplot()
+    figures.seed_lines(axis, {0: (1.0, 1.1), 5: (1.2, 1.1)}, ("a", "b"), 4.0)
+    low, high = axis.get_ylim()
+    assert high - low == pytest.approx(4)
+    assert [line.get_label() for line in axis.lines] == ["seed 0", "seed 5"]
