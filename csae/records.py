@@ -155,6 +155,40 @@ def load_runs(superseded: str | None = None) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*/record.json"))]
 
 
+def describe_machine(environment: dict[str, Any]) -> str:
+    """Say in a few words where a run was made, from the ``environment`` of its record."""
+    words = [environment["device_name"]]
+    counted = {"process": environment.get("processes", 1)}
+    if environment["device"] == "cpu":
+        counted = {"thread": environment["threads"], **counted}
+    for what, count in counted.items():
+        if count > 1 or what == "thread":
+            plural = "" if count == 1 else "es" if what == "process" else "s"
+            words.append(f"{count} {what}{plural}")
+    return ", ".join(words)
+
+
+def describe_run(record: dict[str, Any]) -> dict[str, str]:
+    """Say in a few words what a record of `load_runs` holds, for a line of a table.
+
+    Returns:
+        ``data set``, ``recipe`` with its epochs and precision, ``where``, ``images/s`` (of the
+        median epoch), ``test accuracy`` (``"no labels"`` where none were learned) and ``commit``.
+    """
+    config, here = record["config"], record["environment"]
+    speeds = sorted(epoch["images_per_second"] for epoch in record["timing"]["epochs"])
+    named = f"{record['test']['accuracy']:.2%}"
+    return {
+        "data set": config["dataset"],
+        "recipe": f"{config.get('recipe', 'no recipe')}, {config['epochs']} epochs, "
+        f"{config['precision']}",
+        "where": describe_machine(here),
+        "images/s": f"{speeds[len(speeds) // 2]:,.0f}",
+        "test accuracy": named if config.get("classification", 1) > 0 else "no labels",
+        "commit": (here["commit"] or "—")[:7],
+    }
+
+
 def load_benchmark(name: str) -> dict[str, Any]:
     """Read what a benchmark of the book recorded, such as ``"training"``.
 

@@ -150,3 +150,23 @@ def test_all_runs_are_read_where_they_lie(monkeypatch, tmp_path):
 def test_unknown_pretrained_model_is_refused():
     with pytest.raises(ValueError, match="name must be one of .'fashion-mnist',., got 'cifar'"):
         records.load_pretrained("cifar")
+
+
+def test_runs_are_described_in_a_few_words():
+    lines = [records.describe_run(record) for record in records.load_runs()]
+    assert len({tuple(line) for line in lines}) == 1  # the same columns everywhere
+    assert "no labels" in {line["test accuracy"] for line in lines}
+    assert {len(line["commit"]) for line in lines} == {7}
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"device": "cpu", "threads": 1}, "a machine, 1 thread"),
+        ({"device": "cpu", "threads": 2, "processes": 4}, "a machine, 2 threads, 4 processes"),
+        ({"device": "cuda", "threads": 8, "processes": 1}, "a machine"),
+        ({"device": "cuda", "threads": 8, "processes": 8}, "a machine, 8 processes"),
+    ],
+)
+def test_machines_are_described_in_a_few_words(environment, words):
+    assert records.describe_machine({"device_name": "a machine"} | environment) == words
