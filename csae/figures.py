@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -546,3 +546,14 @@ def seed_lines(
     low, high = axis.get_ylim()
     middle = (low + high) / 2
     axis.set(xlim=(-0.3, len(names) - 0.7), ylim=(middle - span / 2, middle + span / 2))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown, for `IPython.display.Markdown`.
+
+    Args:
+        columns: Their headings.
+        rows: A cell for each column.
+    """
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
