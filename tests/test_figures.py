@@ -165,3 +165,11 @@ def test_lines_of_seeds_share_a_scale():
     low, high = axis.get_ylim()
     assert high - low == pytest.approx(4)
     assert [line.get_label() for line in axis.lines] == ["seed 0", "seed 5"]
+
+
+def test_table_is_markdown():
+    assert figures.table(("a", "b"), [("1", "2")]).splitlines() == [
+        "| a | b |",
+        "| --- | --- |",
+        "| 1 | 2 |",
+    ]
