@@ -51,16 +51,16 @@ def test_sweep_is_complete(sweep):
         assert run["config"]["batch_size"] == config.batch_size
         assert run["sweep"] == sweep
         assert run["validation"]["psnr"] > 0
+    assert len({run["data"]["train"]["sha256"] for run in runs}) == 1
     seeds = {setting: set() for setting in task.settings}
     for run in runs:
         seeds[run["setting"]].add(run["seed"])
+    if sweep == "best-mnist-labels":  # ended before all had their second seed, as its chapter says
+        assert all(found in ({0}, {0, 1}) for found in seeds.values()), seeds
+        return
+    assert len(set(map(frozenset, seeds.values()))) == 1, seeds
     # A search only chooses what is then run with more seeds.
-    if sweep.startswith("best-"):
-        assert all(0 in found for found in seeds.values()), seeds
-    else:
-        assert len(set(map(frozenset, seeds.values()))) == 1, seeds
-        assert len(next(iter(seeds.values()))) >= 2
-    assert len({run["data"]["train"]["sha256"] for run in runs}) == 1
+    assert len(next(iter(seeds.values()))) >= (1 if sweep.startswith("best-") else 2)
 
 
 def test_unknown_sweep_is_refused():
