@@ -6,6 +6,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MATHJAX := book/_static/vendor/mathjax.js
 CACHE := _build/.jupyter_cache
+EXECUTED := .executed
 # The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
 CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
 
@@ -24,9 +25,18 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[book,dev,export,tensorboard,test]'
 	touch $@
 
-# A process for each core, with one thread each: threads of several processes would fight.
-test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --nbmake tests book
+# The unit tests take a process for each core, with one thread each: threads of several processes
+# would fight. The notebooks run alone, since they time things; the book then shows these very runs.
+test: $(READY) _build/.fresh
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal tests
+	rm -rf $(EXECUTED)
+	mkdir $(EXECUTED)
+	cp book/*.ipynb $(EXECUTED)
+	$(BIN)/python -m pytest --nbmake --overwrite --durations=0 $(EXECUTED)
+	@# The times of cells, which nbstripout takes away, would make them other cells to the cache.
+	$(BIN)/nbstripout --keep-output --keep-count --keep-id --keep-metadata-keys metadata.widgets $(EXECUTED)/*.ipynb
+	@# The answer to whether it may make a cache where there is none.
+	echo y | $(BIN)/jcache cache --cache-path $(CACHE) add $(EXECUTED)/*.ipynb
 
 $(MATHJAX): book/_assets/package.json book/_assets/package-lock.json
 	@command -v npm >/dev/null || { echo 'make book needs npm (Node.js 18 or later)' >&2; exit 1; }
@@ -62,5 +72,5 @@ format: $(READY)
 	$(BIN)/nbstripout --keep-id book/*.ipynb
 
 clean:
-	rm -rf _build book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build $(EXECUTED) book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -89,8 +89,6 @@ def measure(root: Path | None, out: Path) -> None:
         multiply = costs.matrix_product(precision, "cuda")
         rates[precision] = 2 * costs.MATRIX**3 / median(timed(multiply) for _ in range(20))
         print(f"matrix product, {precision}: {rates[precision] / 1e12:.0f} TFLOP/s")
-    copy = costs.copying("cuda")
-    moved = 2 * 4 * costs.COPIED_NUMBERS / median(timed(copy) for _ in range(20))
     few = replace(task, images=40 * COMPARED)
     phases = {p: {k: median(v) for k, v in costs.phases(few, p)().items()} for p in costs.DTYPES}
     for precision, laps in phases.items():
@@ -99,7 +97,6 @@ def measure(root: Path | None, out: Path) -> None:
         "timings": [],
         "phases": phases,
         "matmul_flops_per_second": rates,
-        "copy_bytes_per_second": moved,
         "flops_per_image": costs.flops_per_image(few),
         "compared_batch": COMPARED,
         "data": {"name": data.name, "images": len(data), "sha256": data.fingerprint},

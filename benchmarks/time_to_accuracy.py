@@ -60,6 +60,7 @@ def one_run(dataset: str, seed: int, where: list[str]) -> dict[str, Any]:
         "accuracy": record["test"]["accuracy"],
         "psnr": record["test"]["psnr"],
         "epochs": record["config"]["epochs"],
+        "precision": record["config"]["precision"],
         "training_seconds": sum(epoch["seconds"] for epoch in record["timing"]["epochs"]),
         "data": record["data"],
     }

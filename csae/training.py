@@ -117,6 +117,7 @@ class TrainingConfig:
             ("schedule", SCHEDULES),
             ("accelerator", ACCELERATORS),
             ("precision", PRECISIONS),
+            ("cuda_graphs", (True, False)),
         ):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")

@@ -137,6 +137,7 @@ def test_batch_larger_than_the_data_is_refused(model, digits):
         ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0, got -1.0"),
         ({"accelerator": "tpu"}, "accelerator must be one of .* got 'tpu'"),
         ({"precision": "fp8"}, "precision must be one of .* got 'fp8'"),
+        ({"cuda_graphs": "no"}, "cuda_graphs must be one of .* got 'no'"),
     ],
 )
 def test_wrong_configuration_is_named(arguments, message):
