@@ -146,7 +146,7 @@ _BEST_HANDWRITING = Recipe(
 # `recipe` fits "quick" and "best" to a data set.
 RECIPES = {"quick": _QUICK, "best": _BEST_CLOTHES, "seed": _SEED, "published-code": _PUBLISHED_CODE}
 ABOUT = {
-    "quick": "a good model in about a minute of two processor cores",
+    "quick": "a good model in one to three minutes of two processor cores",
     "best": "the strongest of our search so far; up to an hour of a processor, minutes of a GPU",
     "seed": "what the paper describes, with our choices where it is silent",
     "published-code": "the settings of the authors' published code, its defects repaired",

@@ -132,8 +132,9 @@ def test_benchmark_of_training_is_complete():
     assert all(len(row["all_seconds"]) == record["rounds"] for row in record["timings"])
 
 
-def test_time_to_accuracy_is_complete():
-    record = json.loads((ROOT / "benchmarks" / "time-to-accuracy.json").read_text())
+@pytest.mark.parametrize("machine", ["", "-fp32"])  # with bfloat16 and without
+def test_time_to_accuracy_is_complete(machine):
+    record = json.loads((ROOT / "benchmarks" / f"time-to-accuracy{machine}.json").read_text())
     assert "dirty" not in record["environment"]["commit"]
     wanted = {"mnist": 0.99, "fashion-mnist": 0.90}
     assert {row["dataset"] for row in record["runs"]} == wanted.keys()
