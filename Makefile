@@ -7,6 +7,8 @@ READY := .venv/.ready
 MATHJAX := book/_static/vendor/mathjax.js
 CACHE := _build/.jupyter_cache
 EXECUTED := .executed
+NOTEBOOKS := $(patsubst book/%,$(EXECUTED)/%,$(wildcard book/*.ipynb))
+TIMED := $(patsubst book/%,$(EXECUTED)/%,$(shell grep -l perf_counter book/*.ipynb))
 # The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
 CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
 
@@ -22,17 +24,19 @@ help:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[book,dev,export,tensorboard,test]'
+	@# Python compiles what is imported when it is imported; of all that is installed, that is little.
+	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[book,dev,export,tensorboard,test]'
 	touch $@
 
-# The unit tests take a process for each core, with one thread each: threads of several processes
-# would fight. The notebooks run alone, since they time things; the book then shows these very runs.
+# A process for each core, with one thread each: threads of several processes would fight. Notebooks
+# that time something run after the others, alone. The book then shows these very runs.
 test: $(READY) _build/.fresh
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal tests
 	rm -rf $(EXECUTED)
 	mkdir $(EXECUTED)
 	cp book/*.ipynb $(EXECUTED)
-	$(BIN)/python -m pytest --nbmake --overwrite --durations=0 $(EXECUTED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --nbmake --overwrite tests \
+		$(filter-out $(TIMED),$(NOTEBOOKS))
+	$(BIN)/python -m pytest --nbmake --overwrite --durations=0 $(TIMED)
 	@# The times of cells, which nbstripout takes away, would make them other cells to the cache.
 	$(BIN)/nbstripout --keep-output --keep-count --keep-id --keep-metadata-keys metadata.widgets $(EXECUTED)/*.ipynb
 	@# The answer to whether it may make a cache where there is none.

@@ -180,13 +180,40 @@ def describe_run(record: dict[str, Any]) -> dict[str, str]:
     named = f"{record['test']['accuracy']:.2%}"
     return {
         "data set": config["dataset"],
-        "recipe": f"{config.get('recipe', 'no recipe')}, {config['epochs']} epochs, "
-        f"{config['precision']}",
+        "recipe": f"{config.get('recipe', 'no recipe')}, {_epochs(config)}, {config['precision']}",
         "where": describe_machine(here),
         "images/s": f"{speeds[len(speeds) // 2]:,.0f}",
         "test accuracy": named if config.get("classification", 1) > 0 else "no labels",
         "commit": (here["commit"] or "—")[:7],
     }
+
+
+def describe_timed(row: dict[str, Any], environment: dict[str, Any]) -> dict[str, str]:
+    """Say the same of a row of the benchmark ``"time-to-accuracy"``, which is several runs.
+
+    Args:
+        row: Of its ``runs``.
+        environment: Of the whole benchmark.
+
+    Returns:
+        As `describe_run`; accuracy is the median, images a second those of the first run.
+    """
+    first = row["runs"][0]
+    images = row["data"]["train"]["images"] * first["epochs"]
+    return {
+        "data set": row["dataset"],
+        "recipe": f"{row['recipe']}, {_epochs(first)}, "
+        f"{first.get('precision', 'precision not noted')}, median of {len(row['runs'])} seeds",
+        "where": describe_machine(environment),
+        "images/s": f"{images / first['training_seconds']:,.0f}",
+        "test accuracy": f"{row['accuracy']:.2%}",
+        "commit": (environment["commit"] or "—")[:7],
+    }
+
+
+def _epochs(run: dict[str, Any]) -> str:
+    count = run["epochs"]
+    return f"{count} epoch" + "s" * (count != 1)
 
 
 def load_benchmark(name: str) -> dict[str, Any]:
