@@ -212,7 +212,7 @@ def describe_timed(row: dict[str, Any], environment: dict[str, Any]) -> dict[str
 
 
 def _epochs(run: dict[str, Any]) -> str:
-    count = run["epochs"]
+    count: int = run["epochs"]
     return f"{count} epoch" + "s" * (count != 1)
 
 
