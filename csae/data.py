@@ -182,7 +182,7 @@ def load_dataset(
             + _REPLACE
         )
 
-    classes = _classes(name)
+    classes = class_names(name)
     if name.startswith("emnist"):
         images = images.transpose(1, 2)  # EMNIST's files store columns as rows
     labels = labels.long() - (1 if name == "emnist-letters" else 0)
@@ -485,7 +485,16 @@ def _resolve_root(root: str | os.PathLike[str] | None) -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("csae")
 
 
-def _classes(name: str) -> tuple[str, ...]:
+def class_names(name: str) -> tuple[str, ...]:
+    """Return the class names of a data set, without its files; ``[label]`` names a label.
+
+    Args:
+        name: One of ``DATASETS``.
+
+    Raises:
+        ValueError: There is no such data set.
+    """
+    _check_choice("name", name, DATASETS)
     if name == "fashion-mnist":
         return tuple(torchvision.datasets.FashionMNIST.classes)
     if name == "mnist":
@@ -608,7 +617,7 @@ def _load_sample(name: str, split: str) -> ImageDataset:
     with np.load(_SAMPLE_FOLDER / f"{name}.npz", allow_pickle=False) as arrays:
         images = torch.from_numpy(arrays[f"{split}_images"]).unsqueeze(1)
         labels = torch.from_numpy(arrays[f"{split}_labels"]).long()
-    return _make(images, labels, _classes(name), f"{name}-sample", split)
+    return _make(images, labels, class_names(name), f"{name}-sample", split)
 
 
 def _make(

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from csae.centroids import simplex
+from csae.centroids import pedcc
 from csae.data import DATASETS, SAMPLES, Augmentation
 from csae.losses import (
     SPACES,
@@ -32,7 +32,7 @@ class Recipe:
     of pixels in [0, 1].
 
     Attributes:
-        latent_dim: Numbers in a code, at least classes - 1.
+        latent_dim: Numbers in a code.
         noise: Standard deviation of the latent noise, as a fraction of the centroids' norm, which
             is the square root of ``latent_dim``.
         classification: Weight of the cross-entropy on centroid similarities.
@@ -60,15 +60,17 @@ class Recipe:
     def build(self, num_classes: int) -> tuple[CSAE, JointLoss]:
         """Make the model and the loss; the network's first weights come from PyTorch's generator.
 
-        The centroids are a simplex, turned as ``training.seed`` says.
+        The centroids are those of `csae.pedcc`, a simplex where ``latent_dim`` is large enough for
+        one, turned as ``training.seed`` says.
 
         Raises:
-            ValueError: A value is out of range, or ``latent_dim`` too small for a simplex.
+            ValueError: A value is out of range.
         """
         if self.centroid_space not in SPACES:
             raise ValueError(f"centroid_space must be one of {SPACES}, got {self.centroid_space!r}")
         norm = math.sqrt(self.latent_dim) if self.latent_dim > 0 else 1.0
-        centroids = simplex(num_classes, self.latent_dim, scale=norm, seed=self.training.seed)
+        seed = self.training.seed
+        centroids, _ = pedcc(num_classes, self.latent_dim, scale=norm, seed=seed)
         terms = {
             "classification": (self.classification, CentroidCrossEntropy(self.smoothing)),
             "centroid": (self.centroid, CentroidDistance(centroids, self.centroid_space)),

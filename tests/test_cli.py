@@ -93,7 +93,7 @@ def test_digits_are_not_mirrored_and_clothes_are(small, tmp_path):
     [
         (["--epochs", "0"], "epochs must be an integer of at least 1, got 0"),
         (["--noise", "-0.1"], "noise must be a finite number of at least 0, got -0.1"),
-        (["--latent-dim", "8"], "latent_dim=8 is too small for num_classes=10"),
+        (["--latent-dim", "1"], "num_classes must be at most 2 for latent_dim=1, got 10"),
         (["--shift", "5"], "shift must be one of 0, 1, 2; got 5"),
         (["--batch-size", "999"], "batch_size must be at most the 200 training images, got 999"),
         (["--classification-weight", "-1"], "classification_weight must be a finite number"),
@@ -172,6 +172,8 @@ def test_recipe_is_settled_before_any_work(small, tmp_path, capsys):
     assert plan["training"]["batch_size"] == 4096
     assert cli.main(["train", "--dataset", "mnist", "--optimizer", "lion", "--dry-run"]) == 2
     assert "optimizer must be one of" in capsys.readouterr().err
+    assert cli.main(["train", "--dataset", "mnist", "--latent-dim", "1", "--dry-run"]) == 2
+    assert "take latent_dim of at least 2" in capsys.readouterr().err
     assert cli.main(["train", "--dry-run"]) == 2
     assert "--dataset must be given: one of mnist" in capsys.readouterr().err
 
@@ -188,9 +190,12 @@ def test_resumed_run_writes_the_record_of_a_whole_one(small, tmp_path, monkeypat
     two = ["--epochs", 2, "--seed", 5, "--shift", 1]
     assert train("--out", tmp_path / "whole", *two) == 0
     mend = interrupt_the_second_measuring(monkeypatch)  # after the second epoch
-    assert train("--out", tmp_path / "run", *two) == 130
+    there = ["--root", tmp_path / "my data", "--tensorboard"]
+    assert train("--out", tmp_path / "run", *two, *there) == 130
     mend()
-    assert f"go on with: csae train --resume {tmp_path}/run" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"go on with: csae train --resume {tmp_path}/run --accelerator cpu" in error
+    assert f" --root '{tmp_path}/my data' --tensorboard\n" in error
     assert train("--out", tmp_path / "run", *two) == 2
     assert f"to go on with it: --resume {tmp_path}/run" in capsys.readouterr().err
     assert cli.main(["train", "--resume", str(tmp_path / "run"), "--quiet"]) == 0

@@ -4,7 +4,8 @@ import json
 import pytest
 import torch
 
-from csae.data import DATASETS, Augmentation
+from csae.centroids import separation
+from csae.data import DATASETS, Augmentation, class_names
 from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 
 
@@ -19,6 +20,15 @@ def test_every_recipe_builds_the_published_network(name, dataset):
     terms = loss(model(images), images, torch.arange(4))
     assert torch.isfinite(terms["loss"])
     terms["loss"].backward()
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_data_set_gets_centroids(dataset):
+    """A simplex where there is room for one, as far apart as can be where there is none."""
+    count = len(class_names(dataset))
+    model, _ = recipe("best", dataset).build(count)
+    apart = separation(model.centroids)
+    assert apart.largest_cosine == pytest.approx(-1 / (count - 1) if count <= 41 else 0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -65,7 +75,7 @@ def test_seed_turns_the_centroids():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"latent_dim": 8}, "latent_dim=8 is too small for num_classes=10"),
+        ({"latent_dim": 1}, "num_classes must be at most 2 for latent_dim=1, got 10"),
         ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, got 0"),
         ({"noise": -1.0}, "noise must be a finite number"),
         ({"smoothing": 1.0}, "smoothing must be between 0 and 1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ _AUGMENTATION = (
     ("--erase-area", float, "SHARE", "largest area of that rectangle, above 0 to 0.5"),
 )
 _METHOD = (
-    ("--latent-dim", int, "N", "numbers in a code, at least classes - 1"),
+    ("--latent-dim", int, "N", "numbers in a code"),
     ("--noise", float, "FRACTION", "latent noise, in units of the centroids' norm"),
     ("--classification-weight", float, "WEIGHT", "weight of the cross-entropy"),
     ("--smoothing", float, "SHARE", "label smoothing of the cross-entropy"),
@@ -87,8 +88,8 @@ def add(commands: Any) -> None:
         "--resume",
         type=Path,
         metavar="FOLDER",
-        help="go on with the interrupted run in this folder; its settings stay, name only the "
-        "machine again: --accelerator, --devices, --num-nodes",
+        help="go on with the interrupted run in this folder; its settings stay, give only --root, "
+        "--tensorboard and the options of the machine again",
     )
     train.add_argument(
         "--dry-run", action="store_true", help="print the settings as json, and do nothing"
@@ -196,7 +197,9 @@ def _run(options: argparse.Namespace) -> None:
     if options.save_every < 0:
         raise ValueError(f"save_every must be at least 0 seconds, got {options.save_every:g}")
     plan = _planned(options) if options.resume is None else _resumed(options)
-    plan.recipe.build(2)  # wrong values end here, before any work
+    torch.manual_seed(plan.recipe.training.seed)
+    # Wrong values end here, before any work.
+    model, criterion = plan.recipe.build(len(data.class_names(plan.dataset)))
     if options.dry_run:
         print(json.dumps(plan.as_json(), indent=2))
         return
@@ -208,8 +211,6 @@ def _run(options: argparse.Namespace) -> None:
     options.sample = plan.sample
     with fabric.rank_zero_first():  # one process downloads, the others find the files
         splits = {split: shared.load_split(options, plan.dataset, split) for split in data.SPLITS}
-    torch.manual_seed(config.seed)
-    model, criterion = plan.recipe.build(splits["train"].num_classes)
     training.steps_per_epoch(splits["train"], config)  # refuses a batch larger than the data
     made = str(_folder(options, plan)) if fabric.is_global_zero else ""
     folder = Path(fabric.broadcast(made))  # all processes name the same one
@@ -218,10 +219,7 @@ def _run(options: argparse.Namespace) -> None:
         _introduce(plan, splits["train"], model, fabric)
     if fabric.is_global_zero:
         records.write_json(folder / _SETTINGS, plan.as_json())
-    given = (f" --{k.replace('_', '-')} {getattr(options, k)}" for k in _MACHINE)
-    usual = (" --accelerator auto", " --devices 1", " --num-nodes 1")
-    machine = "".join(text for text in given if text not in usual)
-    options.interrupted = f"go on with: csae train --resume {folder}{machine}"
+    options.interrupted = f"go on with: {_continuation(options, folder)}"
     resumed = (folder / _STATE).exists()
     history = _train(options, plan, model, criterion, splits, fabric, folder)
     if not fabric.is_global_zero:
@@ -322,6 +320,15 @@ def _planned(options: argparse.Namespace) -> _Plan:
 
 
 _MACHINE = ("accelerator", "devices", "num_nodes")
+
+
+def _continuation(options: argparse.Namespace, folder: Path) -> str:
+    """Return the command that goes on with a run, with all that the run does not keep."""
+    words = ["csae", "train", "--resume", str(folder)]
+    for name, usual in (("accelerator", "auto"), ("devices", 1), ("num_nodes", 1), ("root", None)):
+        if (given := getattr(options, name, usual)) != usual:
+            words += [f"--{name.replace('_', '-')}", str(given)]
+    return shlex.join([*words, "--tensorboard"] if options.tensorboard else words)
 
 
 def _names(rows: tuple[tuple[str, type, str, str], ...]) -> list[str]:
