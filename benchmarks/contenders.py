@@ -58,9 +58,13 @@ class Task:
 
     def settings(self, precision: str = "fp32") -> csae.TrainingConfig:
         """Return the recipe's settings for one epoch."""
+        found = recipe(self.recipe, DATASET).training
         return dataclasses.replace(
-            recipe(self.recipe, DATASET).training,
+            found,
             epochs=1,
+            images_per_epoch=None,
+            # Loops are compared, not optimisers, and the ordinary loop has AdamW.
+            optimizer="adamw" if found.optimizer == "muon" else found.optimizer,
             batch_size=self.batch_size,
             accelerator=self.accelerator,
             precision=precision,

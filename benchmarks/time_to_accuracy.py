@@ -54,6 +54,7 @@ def one_run(dataset: str, seed: int, where: list[str]) -> dict[str, Any]:
         if finished.returncode != 0:
             raise RuntimeError(f"csae train failed on {dataset}:\n{finished.stderr}")
         record = json.loads((out / "record.json").read_text())
+    epochs = record["timing"]["epochs"]
     run = {
         "seed": seed,
         "seconds": seconds,
@@ -61,7 +62,8 @@ def one_run(dataset: str, seed: int, where: list[str]) -> dict[str, Any]:
         "psnr": record["test"]["psnr"],
         "epochs": record["config"]["epochs"],
         "precision": record["config"]["precision"],
-        "training_seconds": sum(epoch["seconds"] for epoch in record["timing"]["epochs"]),
+        "images": round(sum(e["seconds"] * e["images_per_second"] for e in epochs)),
+        "training_seconds": sum(epoch["seconds"] for epoch in epochs),
         "data": record["data"],
     }
     print(f"  {dataset}, seed {seed}: {run['accuracy']:.2%} in {seconds:.1f} s", flush=True)

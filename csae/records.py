@@ -199,13 +199,12 @@ def describe_timed(row: dict[str, Any], environment: dict[str, Any]) -> dict[str
         As `describe_run`; accuracy is the median, images a second those of the first run.
     """
     first = row["runs"][0]
-    images = row["data"]["train"]["images"] * first["epochs"]
     return {
         "data set": row["dataset"],
-        "recipe": f"{row['recipe']}, {_epochs(first)}, "
-        f"{first.get('precision', 'precision not noted')}, median of {len(row['runs'])} seeds",
+        "recipe": f"{row['recipe']}, {first['images']:,} images, {first['precision']}, "
+        f"median of {len(row['runs'])} seeds",
         "where": describe_machine(environment),
-        "images/s": f"{images / first['training_seconds']:,.0f}",
+        "images/s": f"{first['images'] / first['training_seconds']:,.0f}",
         "test accuracy": f"{row['accuracy']:.2%}",
         "commit": (environment["commit"] or "—")[:7],
     }

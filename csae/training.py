@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from csae.data import Augmentation, ImageDataset, batches
 from csae.distributed import share_batch_norm
+from csae.muon import Muon
 from csae.runtime import (
     ACCELERATORS,
     PRECISIONS,
@@ -45,7 +46,7 @@ from csae.state import TrainingState
 
 Metrics = dict[str, float]
 TIMINGS = ("seconds", "images_per_second")  # the metrics that differ from run to run
-OPTIMIZERS = ("adamw", "adam", "sgd")
+OPTIMIZERS = ("adamw", "adam", "sgd", "muon")
 SCHEDULES = ("one-cycle", "step", "constant")
 _WORTH_RECORDING = 30  # steps in an epoch that make up for recording their kernels
 _LOOK_EVERY = 1.0  # seconds between two looks at the loss: reading it waits for the device
@@ -59,10 +60,13 @@ class TrainingConfig:
 
     Attributes:
         epochs: Passes over the training images, at least 1.
+        images_per_epoch: Images that such a pass takes, others in each; at least one batch. None
+            for all of them, which is also what it means where there are fewer.
         batch_size: Images a step, over all processes; at least 2 (batch normalisation needs two).
         learning_rate: Largest one of the schedule, positive.
         weight_decay: Zero or more; decoupled in ``"adamw"``, else added to the gradient.
-        optimizer: ``"adamw"``, ``"adam"``, or ``"sgd"`` with momentum 0.9.
+        optimizer: ``"adamw"``, ``"adam"``, ``"sgd"`` with momentum 0.9, or ``"muon"``: see
+            `csae.muon.Muon`.
         schedule: ``"one-cycle"`` (up, then down to nearly zero, by the step), ``"step"`` (a tenth
             after each quarter of the epochs), or ``"constant"``.
         seed: Chooses order, augmentation and noise. On a CPU the same seed, thread count and
@@ -80,6 +84,7 @@ class TrainingConfig:
     """
 
     epochs: int = 10
+    images_per_epoch: int | None = None
     batch_size: int = 256
     learning_rate: float = 4e-3
     weight_decay: float = 1e-2
@@ -104,6 +109,12 @@ class TrainingConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        taken = self.images_per_epoch
+        if taken is not None and (not isinstance(taken, int) or taken < self.batch_size):
+            raise ValueError(
+                f"images_per_epoch must be None or an integer of at least the batch_size "
+                f"{self.batch_size}, got {taken!r}"
+            )
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(
                 f"learning_rate must be a positive, finite number, got {self.learning_rate!r}"
@@ -290,8 +301,9 @@ def train(
 def visiting_order(count: int, config: TrainingConfig, epoch: int) -> Tensor:
     """Return the rows that an epoch visits, a row a batch: (steps, batch_size) int64.
 
-    It depends on the seed and the epoch only. Images that do not fill a last batch are left out,
-    different ones in each epoch, so that batch normalisation always sees a full batch.
+    It depends on the seed and the epoch only. Images that do not fill a last batch are left out, so
+    that batch normalisation always sees a full batch, and so are those beyond
+    ``images_per_epoch``; different ones in each epoch.
 
     Args:
         count: Images in the data set, at least ``config.batch_size``.
@@ -301,7 +313,7 @@ def visiting_order(count: int, config: TrainingConfig, epoch: int) -> Tensor:
     # PyTorch's generator heeds 32 bits of a seed: NumPy makes them of both numbers.
     mixed = np.random.SeedSequence((config.seed, epoch)).generate_state(1)
     generator = torch.Generator().manual_seed(int(mixed[0]))
-    steps = count // config.batch_size
+    steps = _steps(count, config)
     order = torch.randperm(count, generator=generator)
     return order[: steps * config.batch_size].view(steps, config.batch_size)
 
@@ -311,6 +323,8 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     settings: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     # One kernel for the whole update instead of several for each parameter.
     settings["fused"] = next(model.parameters()).device.type in ("cpu", "cuda")
+    if config.optimizer == "muon":
+        return Muon(model, **settings)
     if config.optimizer == "sgd":
         return torch.optim.SGD(model.parameters(), momentum=0.9, **settings)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
@@ -435,7 +449,7 @@ def summary(metrics: Metrics) -> str:
 
 
 def steps_per_epoch(dataset: ImageDataset, config: TrainingConfig) -> int:
-    """Return the steps of an epoch; images that do not fill a last batch are left out.
+    """Return the steps of an epoch: its full batches.
 
     Raises:
         ValueError: The batch is larger than the data set.
@@ -445,7 +459,11 @@ def steps_per_epoch(dataset: ImageDataset, config: TrainingConfig) -> int:
             f"batch_size must be at most the {len(dataset):,} training images, "
             f"got {config.batch_size}"
         )
-    return len(dataset) // config.batch_size
+    return _steps(len(dataset), config)
+
+
+def _steps(count: int, config: TrainingConfig) -> int:
+    return min(count, config.images_per_epoch or count) // config.batch_size
 
 
 def _bar(config: TrainingConfig, steps: int, progress: bool) -> tqdm:

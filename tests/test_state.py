@@ -58,7 +58,12 @@ def stop_at(share):
 
 @pytest.mark.parametrize(
     ("optimizer", "schedule", "precision"),
-    [("adamw", "one-cycle", "bf16"), ("adam", "constant", "fp32"), ("sgd", "step", "fp32")],
+    [
+        ("adamw", "one-cycle", "bf16"),
+        ("adam", "constant", "fp32"),
+        ("sgd", "step", "fp32"),
+        ("muon", "one-cycle", "fp32"),
+    ],
 )
 def test_resumed_run_ends_with_the_same_bits(
     model, digits, tmp_path, monkeypatch, optimizer, schedule, precision

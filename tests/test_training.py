@@ -131,6 +131,8 @@ def test_batch_larger_than_the_data_is_refused(model, digits):
     [
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"epochs": 1.5}, "epochs must be an integer of at least 1, got 1.5"),
+        ({"images_per_epoch": 100}, "images_per_epoch must be .* the batch_size 256, got 100"),
+        ({"images_per_epoch": 3e4}, "images_per_epoch must be .* got 30000.0"),
         ({"batch_size": 1}, "batch_size must be an integer of at least 2, got 1"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
         ({"learning_rate": 0.0}, "learning_rate must be a positive, finite number, got 0.0"),
@@ -259,6 +261,18 @@ def test_every_epoch_has_an_order_of_its_own():
     assert torch.equal(orders[1], training.visiting_order(50, config, 2))
     other = dataclasses.replace(config, seed=4)
     assert not torch.equal(orders[1], training.visiting_order(50, other, 2))
+
+
+def test_an_epoch_may_take_some_of_the_images_others_each_time(model, digits):
+    config = TrainingConfig(batch_size=64, images_per_epoch=150, epochs=2)
+    orders = [training.visiting_order(320, config, epoch) for epoch in (1, 2)]
+    assert orders[0].shape == (2, 64)
+    assert set(orders[0].flatten().tolist()) != set(orders[1].flatten().tolist())
+    history = train(model, CSAELoss(), digits, config, progress=False)
+    images = [epoch["images_per_second"] * epoch["seconds"] for epoch in history]
+    assert images == pytest.approx([128, 128])
+    everything = dataclasses.replace(config, images_per_epoch=1000)
+    assert training.steps_per_epoch(digits, everything) == 5
 
 
 @pytest.mark.parametrize(

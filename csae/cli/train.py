@@ -32,6 +32,7 @@ _RECORD = "record.json"
 # Options that change one value of the recipe: option, type, metavar, help.
 _OPTIMISATION = (
     ("--epochs", int, "N", "passes over the training images"),
+    ("--images-per-epoch", int, "N", "images such a pass takes, others in each"),
     ("--batch-size", int, "N", "images in a step, all processes together"),
     ("--learning-rate", float, "RATE", "largest learning rate"),
     ("--weight-decay", float, "RATE", "weight decay"),
