@@ -310,6 +310,18 @@ SWEEPS = {
             for name, config in LOOSE_DIGITS.items()
         },
     ),
+    "muon-mnist": Sweep(
+        "Does Muon help in long training, too, with labels and without?",
+        {
+            "supervised": csae(reconstruction=30.0, smoothing=0.01),
+            "unsupervised": autoencoder(noise=0.04),
+        },
+        dataset="mnist",
+        training=dict.fromkeys(
+            ("supervised", "unsupervised"),
+            dataclasses.replace(_trained(20, weight_decay=0.05, shift=2), optimizer="muon"),
+        ),
+    ),
     "quick-mnist": Sweep(
         "Which batch size and optimiser bring the most in about a minute, on digits?",
         dict.fromkeys(QUICK_DIGITS, csae()),
