@@ -22,7 +22,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 
     The singular values, divided by the root of the sum of their squares, pass five times through
     an odd polynomial, which needs matrix products only (Newton-Schulz iteration; Jordan and
-    co-authors, 2024). Those above 0.005 then lie between 0.68 and 1.16.
+    co-authors, 2024). Those above 0.002 then lie between 0.68 and 1.21.
 
     Args:
         matrix: (A, B) floating-point; not all zero, or zeros return.
@@ -30,14 +30,15 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     Returns:
         The matrix with its new singular values, of the same shape and type.
 
-    Equations: newton-schulz.
+    Equations: steepest-step, newton-schulz.
     """
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T  # the products below are smaller
     turned = wide / wide.norm().clamp(min=1e-7)
     a, b, c = _COEFFICIENTS
     for _ in range(_ROUNDS):
         square = turned @ turned.T
-        turned = a * turned + (b * square + c * square @ square) @ turned
+        odd = torch.addmm(square, square, square, beta=b, alpha=c)  # b * square + c * square^2
+        turned = torch.addmm(turned, odd, turned, beta=a)
     result: Tensor = turned if len(matrix) <= matrix.shape[1] else turned.T
     return result
 

@@ -172,7 +172,7 @@ def describe_run(record: dict[str, Any]) -> dict[str, str]:
     """Say in a few words what a record of `load_runs` holds, for a line of a table.
 
     Returns:
-        ``data set``, ``recipe`` with its epochs and precision, ``where``, ``images/s`` (of the
+        ``data set``, ``recipe`` with its length and precision, ``where``, ``images/s`` (of the
         median epoch), ``test accuracy`` (``"no labels"`` where none were learned) and ``commit``.
     """
     config, here = record["config"], record["environment"]
@@ -180,7 +180,7 @@ def describe_run(record: dict[str, Any]) -> dict[str, str]:
     named = f"{record['test']['accuracy']:.2%}"
     return {
         "data set": config["dataset"],
-        "recipe": f"{config.get('recipe', 'no recipe')}, {_epochs(config)}, {config['precision']}",
+        "recipe": f"{config.get('recipe', 'no recipe')}, {_length(config)}, {config['precision']}",
         "where": describe_machine(here),
         "images/s": f"{speeds[len(speeds) // 2]:,.0f}",
         "test accuracy": named if config.get("classification", 1) > 0 else "no labels",
@@ -210,8 +210,10 @@ def describe_timed(row: dict[str, Any], environment: dict[str, Any]) -> dict[str
     }
 
 
-def _epochs(run: dict[str, Any]) -> str:
-    count: int = run["epochs"]
+def _length(config: dict[str, Any]) -> str:
+    count: int = config["epochs"]
+    if (taken := config.get("images_per_epoch")) is not None:
+        return f"{count * taken:,} images"
     return f"{count} epoch" + "s" * (count != 1)
 
 

@@ -261,6 +261,10 @@ for settings, images in ((QUICK_DIGITS, 28_800), (QUICK_CLOTHES, 51_200)):
     settings["batch-64-few"] = few
     settings["muon-few"] = dataclasses.replace(few, optimizer="muon")
     settings["muon"] = dataclasses.replace(usual, optimizer="muon")
+# Clothes that are seen once: is mirroring them of any use?
+QUICK_CLOTHES["muon-fewer-plain"] = dataclasses.replace(
+    QUICK_CLOTHES["muon-few"], images_per_epoch=48_000, augmentation=Augmentation()
+)
 
 SWEEPS = {
     "networks": Sweep(

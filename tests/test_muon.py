@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -31,15 +32,30 @@ def test_equation_newton_schulz(rows, columns):
     assert torch.allclose(orthogonalise(matrix), expected, rtol=0, atol=1e-12)
 
 
+def test_equation_steepest_step():
+    """No step whose singular values are at most 1 has a larger product with the gradient."""
+    values = torch.tensor([3.0, 1.0, 0.2, 0.05], dtype=torch.float64)
+    gradient, left, right = with_singular_values(6, 9, values)
+    best = left @ right.T
+    assert (gradient * best).sum() == pytest.approx(values.sum())
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        step = torch.randn(6, 9, generator=generator, dtype=torch.float64)
+        step /= torch.linalg.svdvals(step).max()
+        assert (gradient * step).sum() < values.sum()
+    found = (gradient * orthogonalise(gradient)).sum() / values.sum()
+    assert 0.68 < found < 1.21
+
+
 def test_singular_values_end_near_one():
     """As the docstring says, for all that are not much smaller than the largest."""
     smallest, largest = 1.0, 1.0
-    for share in torch.linspace(0.005, 0.99, 300, dtype=torch.float64):
+    for share in torch.logspace(math.log10(0.002), -0.01, 300, dtype=torch.float64):
         values = torch.stack([(1 - share**2).sqrt(), share])
         found = torch.linalg.svdvals(orthogonalise(torch.diag(values)))
         smallest, largest = min(smallest, found.min()), max(largest, found.max())
     assert 0.68 < smallest < 0.69
-    assert 1.15 < largest < 1.16
+    assert 1.20 < largest < 1.21
 
 
 def test_zeros_stay_zeros():

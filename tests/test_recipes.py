@@ -60,8 +60,18 @@ def test_published_settings_are_those_of_the_code():
 
 def test_only_clothes_are_mirrored():
     for dataset in DATASETS:
-        flip = recipe("quick", dataset).training.augmentation.flip
+        flip = recipe("best", dataset).training.augmentation.flip
         assert flip == (dataset == "fashion-mnist")
+    for dataset in ("mnist-sample", "fashion-mnist-sample"):
+        flip = recipe("quick", dataset).training.augmentation.flip
+        assert flip == (dataset == "fashion-mnist-sample")
+
+
+def test_quick_takes_as_long_on_every_data_set():
+    for dataset in DATASETS:
+        training = recipe("quick", dataset).training
+        assert training.epochs == 1
+        assert 25_000 < training.images_per_epoch < 50_000
 
 
 def test_seed_turns_the_centroids():
@@ -97,7 +107,7 @@ def test_unknown_names_are_refused():
 
 
 def test_augmentation_of_a_recipe_is_a_value():
-    found = Recipe.from_dict(dataclasses.asdict(recipe("quick", "fashion-mnist")))
+    found = Recipe.from_dict(dataclasses.asdict(recipe("quick", "fashion-mnist-sample")))
     assert found.training.augmentation == Augmentation(flip=True)
 
 
