@@ -8,7 +8,7 @@ MATHJAX := book/_static/vendor/mathjax.js
 CACHE := _build/.jupyter_cache
 EXECUTED := .executed
 NOTEBOOKS := $(patsubst book/%,$(EXECUTED)/%,$(wildcard book/*.ipynb))
-TIMED := $(patsubst book/%,$(EXECUTED)/%,$(shell grep -l perf_counter book/*.ipynb))
+TIMED := $(patsubst book/%,$(EXECUTED)/%,$(shell grep -lE "perf_counter|import fastest" book/*.ipynb))
 # The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
 CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
 

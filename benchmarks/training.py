@@ -6,8 +6,7 @@
 `make bench` installs pythae. Full data sets come from --root or CSAE_DATA; where Fashion-MNIST is
 not there, the sample inside the package takes its place, and the record says so. Prints tables and
 writes them, with all single times, versions and hardware, to results/benchmarks/training.json, or
-results/benchmarks/time-to-accuracy.json. (The book keeps a second record of whole runs, without
-bfloat16: --out results/benchmarks/time-to-accuracy-fp32.json.)
+results/benchmarks/time-to-accuracy.json.
 
 All train the published network of 282,185 parameters on a CPU, each in a process of its own, in
 turns over several rounds. Every loop is given the same images, the same loss and the same batches;

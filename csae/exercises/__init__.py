@@ -23,6 +23,7 @@ from csae.exercises.losses import (
     check_scale_for,
     check_variability,
 )
+from csae.exercises.muon import check_largest_fall, check_rounds_needed
 from csae.exercises.networks import (
     check_block_cost,
     check_components_needed,
@@ -63,6 +64,7 @@ __all__ = [
     "check_encoded_size",
     "check_fewest_dimensions",
     "check_gap_above",
+    "check_largest_fall",
     "check_nearest_by_product",
     "check_noise_budget",
     "check_one_cycle_rate",
@@ -71,6 +73,7 @@ __all__ = [
     "check_paired_error",
     "check_probe",
     "check_roof_speed",
+    "check_rounds_needed",
     "check_scale_for",
     "check_sent_bytes",
     "check_simplex_angle",

@@ -4,6 +4,7 @@ from tests.mistakes import (
     centroids,
     distributed,
     losses,
+    muon,
     networks,
     noise,
     recipes,
@@ -19,5 +20,6 @@ MISTAKES = [
     *noise.MISTAKES,
     *training.MISTAKES,
     *distributed.MISTAKES,
+    *muon.MISTAKES,
     *recipes.MISTAKES,
 ]
