@@ -47,10 +47,12 @@ def describe() -> str:
     """Return a few lines that say which versions run, where, and in which tier."""
     device = resolve_device("auto")
     here = environment(device)
+    count = here["threads"]
+    threads = f"{count} thread" + "s" * (count != 1)
     versions = ", ".join(f"{name} {version}" for name, version in here["packages"].items())
     return (
         f"csae {here['csae']}, Python {here['python']}\n{versions}\n"
-        f"device: {here['device']} ({here['device_name']}, {here['threads']} threads), "
+        f"device: {here['device']} ({here['device_name']}, {threads}), "
         f"{resolve_precision('auto', device)}\ntier: {tier()}"
     )
 

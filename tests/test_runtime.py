@@ -18,6 +18,12 @@ def test_tier_comes_from_one_variable(monkeypatch):
         runtime.tier()
 
 
+def test_one_thread_is_no_threads(monkeypatch):
+    for count, words in ((1, "1 thread)"), (2, "2 threads)")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
+        assert words in runtime.describe()
+
+
 def test_absent_device_is_named():
     absent = next(
         name

@@ -70,4 +70,4 @@ def check_rounds_needed(answer: Callable[[float], int]) -> str:
             f"{case} Put the value through the polynomial again and again, and count until it is "
             "above 0.6."
         )
-    return "Each round is worth a factor of 3.4, so five of them reach down to a few thousandths."
+    return "Each round is worth a factor of up to 3.4: five of them reach down to a thousandth."
