@@ -58,6 +58,9 @@ def test_sweep_is_complete(sweep):
     if sweep == "best-mnist-labels":  # ended before all had their second seed, as its chapter says
         assert all(found in ({0}, {0, 1}) for found in seeds.values()), seeds
         return
+    if sweep == "muon-mnist":  # its chapter says that the twin without labels is still to come
+        assert 0 in seeds["supervised"]
+        return
     assert len(set(map(frozenset, seeds.values()))) == 1, seeds
     # A search only chooses what is then run with more seeds.
     assert len(next(iter(seeds.values()))) >= (1 if sweep.startswith("best-") else 2)
