@@ -79,6 +79,11 @@ def number(value: Any) -> float:
     return float(value)
 
 
+def plain(value: Any) -> Any:
+    """Return a tensor of one number as that number: means and sums of tensors are such."""
+    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+
+
 def tensor(value: Any, shape: tuple[int, ...]) -> Tensor:
     """Return a finite tensor of the given shape in float64; anything else becomes a hint."""
     hint_if(not isinstance(value, Tensor), f"Return a torch tensor, not a {type(value).__name__}.")

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number
-
-
-def _plain(value: Any) -> Any:
-    """Return a tensor of one number as that number."""
-    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+from csae.exercises._checks import HintError, call, check, hint_if, number, plain
 
 
 @check
@@ -23,7 +17,7 @@ def check_largest_fall(answer: Callable[[Tensor, float], float]) -> str:
     generator = torch.Generator().manual_seed(0)
     for rows, columns, largest in ((3, 5, 1.0), (6, 4, 0.1), (8, 8, 2.0)):
         gradient = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
-        found = number(_plain(call(answer, gradient.clone(), largest)))
+        found = number(plain(call(answer, gradient.clone(), largest)))
         values = torch.linalg.svdvals(gradient)
         right = largest * values.sum().item()
         if math.isclose(found, right, rel_tol=1e-5):
@@ -55,7 +49,7 @@ def check_largest_fall(answer: Callable[[Tensor, float], float]) -> str:
 def check_rounds_needed(answer: Callable[[float], int]) -> str:
     """Check a function that counts the rounds that lift a singular value above 0.6."""
     for value in (0.7, 0.3, 0.1, 0.01, 0.001, 0.00001):
-        found = number(_plain(call(answer, value)))
+        found = number(plain(call(answer, value)))
         right, moved = 0, value
         while moved <= 0.6:
             moved = 3.4445 * moved - 4.7750 * moved**3 + 2.0315 * moved**5

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number
-
-
-def _plain(value: Any) -> Any:
-    """Return a tensor of one number as that number: means and deviations of tensors are such."""
-    return value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+from csae.exercises._checks import HintError, call, check, hint_if, number, plain
 
 
 @check
@@ -51,7 +45,7 @@ def check_winner_luck(answer: Callable[[Tensor, float], float]) -> str:
     for searches, settings, truth in ((200, 2, 0.9), (300, 10, 0.94), (50, 1, 0.99)):
         noise = 0.003 * torch.randn(searches, settings, generator=generator, dtype=torch.float64)
         scores = truth + noise
-        found = number(_plain(call(answer, scores.clone(), truth)))
+        found = number(plain(call(answer, scores.clone(), truth)))
         right = scores.amax(dim=1).mean().item() - truth
         if math.isclose(found, right, rel_tol=1e-6, abs_tol=1e-9):
             continue
@@ -83,7 +77,7 @@ def check_paired_error(answer: Callable[[Tensor, Tensor], float]) -> str:
         right_a, right_b = (
             ~(common | (torch.rand(count, generator=generator) < own)) for _ in range(2)
         )
-        found = number(_plain(call(answer, right_a.clone(), right_b.clone())))
+        found = number(plain(call(answer, right_a.clone(), right_b.clone())))
         difference = right_a.double() - right_b.double()
         right = (difference.std() / math.sqrt(count)).item()
         if math.isclose(found, right, rel_tol=1e-3):
