@@ -13,7 +13,7 @@ from csae.losses import CSAELoss, JointLoss
 from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
 from csae.recipes import Recipe, recipe
 from csae.records import load_checkpoint, save_checkpoint
-from csae.runtime import describe, tier
+from csae.runtime import describe, settle_threads, tier
 from csae.training import TrainingConfig, train
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "reconstruct",
     "save_checkpoint",
     "separation",
+    "settle_threads",
     "simplex",
     "tier",
     "train",

@@ -22,6 +22,11 @@ ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 TIERS = ("quick", "full")
 _PACKAGES = ("torchvision", "numpy", "safetensors")
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_PROBE_SECONDS = 0.15  # long enough for a busy machine's scheduler to show itself
+
+_untouched = torch.get_num_threads()  # what PyTorch, or the program that imports us, began with
+_settled: int | None = None  # what `settle_threads` chose for this process
 
 
 class MissingExtraError(ImportError):
@@ -47,14 +52,18 @@ def describe() -> str:
     """Return a few lines that say which versions run, where, and in which tier."""
     device = resolve_device("auto")
     here = environment(device)
-    count = here["threads"]
-    threads = f"{count} thread" + "s" * (count != 1)
+    threads = counted(here["threads"], "thread")
     versions = ", ".join(f"{name} {version}" for name, version in here["packages"].items())
     return (
         f"csae {here['csae']}, Python {here['python']}\n{versions}\n"
         f"device: {here['device']} ({here['device_name']}, {threads}), "
         f"{resolve_precision('auto', device)}\ntier: {tier()}"
     )
+
+
+def counted(count: int, what: str) -> str:
+    """Say how many, as in "1 thread" and "2 threads"."""
+    return f"{count} {what}" + "s" * (count != 1)
 
 
 def resolve_device(accelerator: str) -> torch.device:
@@ -83,6 +92,85 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         able = torch.cpu.get_capabilities()
         return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
     return "fp32"
+
+
+def threads_are_chosen() -> bool:
+    """Whether somebody has said how many threads PyTorch uses, so that nobody else should.
+
+    It is said by ``OMP_NUM_THREADS`` or ``MKL_NUM_THREADS`` in the environment, or by
+    `torch.set_num_threads`.
+    """
+    if any(os.environ.get(name) for name in _THREAD_VARIABLES):
+        return True
+    cores = _available_cores()
+    began_with_all = _untouched in (cores, max(1, cores // 2))  # two hardware threads may share one
+    return not began_with_all or torch.get_num_threads() not in (_untouched, _settled)
+
+
+def free_threads() -> int:
+    """Measure how many threads are fastest on this machine as it is just now.
+
+    The threads of an operation wait for each other at its end. Where another program holds a core,
+    they all wait for the one whose turn has not come, so fewer threads do more. All of them are
+    tried, then half as many, and so on as long as that is faster; each trial takes a fraction of a
+    second. Nothing is changed, random numbers included.
+
+    Returns:
+        From 1 to what `torch.get_num_threads` says.
+    """
+    before = torch.get_num_threads()
+    try:
+        count, speed = before, _probe(before)
+        while count > 1 and (half := _probe(count // 2)) > speed:
+            count, speed = count // 2, half
+    finally:
+        torch.set_num_threads(before)
+    return count
+
+
+def settle_threads() -> int:
+    """Let PyTorch use in this process as many threads as `free_threads` finds.
+
+    Measured once a process, so that all that it computes has the same rounding. A number that
+    somebody chose (see `threads_are_chosen`) is left alone.
+
+    Returns:
+        The number of threads from here on.
+    """
+    global _settled
+    if _settled is None and not threads_are_chosen():
+        _settled = free_threads()
+        torch.set_num_threads(_settled)
+    return torch.get_num_threads()
+
+
+def threads_are_settled() -> bool:
+    """Whether `settle_threads` has chosen the number of threads of this process."""
+    return _settled is not None
+
+
+def _available_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _probe(threads: int) -> float:
+    """Return how often a second a convolution runs, forward and backward."""
+    torch.set_num_threads(threads)
+    images = torch.ones(64, 32, 16, 16, dtype=torch.float32, device="cpu")
+    kernels = torch.ones(32, 32, 3, 3, dtype=torch.float32, device="cpu", requires_grad=True)
+
+    def work() -> None:
+        with torch.enable_grad():
+            torch.nn.functional.conv2d(images, kernels, padding=1).sum().backward()  # type: ignore[no-untyped-call]
+
+    work()
+    start, rounds = time.perf_counter(), 0
+    while time.perf_counter() - start < _PROBE_SECONDS:
+        work()
+        rounds += 1
+    return rounds / (time.perf_counter() - start)
 
 
 def keep_freed_memory() -> None:

@@ -41,6 +41,8 @@ class TrainingState:
         sums: The losses' scalars, summed over those steps.
         seconds: Spent on those steps.
         history: Metrics of the epochs that are complete.
+        threads: With how many the run computes, where a loaded state said so; rounding depends on
+            it. A state is saved with the number that PyTorch uses.
     """
 
     model: nn.Module
@@ -53,6 +55,7 @@ class TrainingState:
     sums: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    threads: int | None = None
 
     def add(self, terms: dict[str, Tensor]) -> None:
         """Count one step; its scalars are summed where they are, without waiting for them."""
@@ -77,6 +80,7 @@ class TrainingState:
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
+            "threads": torch.get_num_threads(),
             "optimizer": moments["param_groups"],
             "schedule": self.schedule.state_dict(),
         }
@@ -115,6 +119,7 @@ class TrainingState:
         self.sums = {k: t.to(self.device) for k, t in _under("sums", tensors).items()}
         for name in ("epoch", "step", "seconds", "history"):
             setattr(self, name, header[name])
+        self.threads = header.get("threads")
         torch.random.set_rng_state(tensors["random.cpu"])
         numbers = tensors.get(f"random.{self.device.type}")  # none from another kind of device
         if self.device.type == "cuda" and numbers is not None:

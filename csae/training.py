@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,9 +38,13 @@ from csae.muon import Muon
 from csae.runtime import (
     ACCELERATORS,
     PRECISIONS,
+    counted,
+    free_threads,
     keep_freed_memory,
     resolve_device,
     resolve_precision,
+    threads_are_chosen,
+    threads_are_settled,
 )
 from csae.state import TrainingState
 
@@ -240,19 +244,19 @@ def train(
     recorded = on_step is None and _is_worth_recording(model, config, fabric, steps)
     state = TrainingState(model, optimizer, schedule, _identity(config, dataset), device)
     progress = progress and fabric.is_global_zero
-    with (
-        torch.random.fork_rng(),
-        _interrupts() as interrupt,
-        _bar(config, steps, progress) as bar,
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng())
         torch.manual_seed(config.seed)
         if state_file is not None and state_file.exists():
             state.load(state_file)
+        stack.enter_context(_threads(state.threads, fabric))
+        interrupt = stack.enter_context(_interrupts())
+        bar = stack.enter_context(_bar(config, steps, progress))
         looked = saved = time.perf_counter()
         bar.update(((state.epoch - 1) * steps + state.step) * config.batch_size)
         while state.epoch <= config.epochs:
             model.train()
-            bar.set_description(f"epoch {state.epoch}/{config.epochs}")
+            bar.set_description(_position(state, config, device))
             started = time.perf_counter() - state.seconds
             forward = _record(model, config, device) if recorded else prepared
             order = visiting_order(len(dataset), config, state.epoch)  # (steps, batch_size)
@@ -474,6 +478,32 @@ def _bar(config: TrainingConfig, steps: int, progress: bool) -> tqdm:
         mininterval=0.5,
         dynamic_ncols=True,
     )
+
+
+def _position(state: TrainingState, config: TrainingConfig, device: torch.device) -> str:
+    epoch = f"epoch {state.epoch}/{config.epochs}"
+    return (
+        f"{epoch}, {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else epoch
+    )
+
+
+@contextmanager
+def _threads(begun_with: int | None, fabric: Fabric) -> Iterator[None]:
+    """Train with the threads that the run began with, or as many as are free at its start.
+
+    A number that somebody chose stays, and so does that of several processes, among which Fabric
+    has shared the cores.
+    """
+    before = torch.get_num_threads()
+    if fabric.device.type == "cpu" and fabric.world_size == 1 and not threads_are_chosen():
+        if begun_with is not None:
+            torch.set_num_threads(begun_with)
+        elif not threads_are_settled():
+            torch.set_num_threads(free_threads())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -45,6 +45,7 @@ def test_first_code_cell_installs_and_describes(notebook):
     first = code_cells(notebook)[0].source
     assert 'importlib.util.find_spec("csae")' in first
     assert "--constraint" in first
+    assert "csae.settle_threads()" in first
     assert "csae.describe()" in first
 
 
