@@ -6,9 +6,6 @@ BIN := .venv/bin
 READY := .venv/.ready
 MATHJAX := book/_static/vendor/mathjax.js
 CACHE := _build/.jupyter_cache
-EXECUTED := .executed
-NOTEBOOKS := $(patsubst book/%,$(EXECUTED)/%,$(wildcard book/*.ipynb))
-TIMED := $(patsubst book/%,$(EXECUTED)/%,$(shell grep -lE "perf_counter|import fastest" book/*.ipynb))
 # The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
 CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
 
@@ -28,19 +25,9 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --no-compile --constraint constraints.txt --editable '.[book,dev,export,tensorboard,test]'
 	touch $@
 
-# A process for each core, with one thread each: threads of several processes would fight. Notebooks
-# that time something run after the others, alone. The book then shows these very runs.
+# Notebooks that have run stay in the cache, whatever fails beside them.
 test: $(READY) _build/.fresh
-	rm -rf $(EXECUTED)
-	mkdir $(EXECUTED)
-	cp book/*.ipynb $(EXECUTED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --nbmake --overwrite tests \
-		$(filter-out $(TIMED),$(NOTEBOOKS))
-	$(BIN)/python -m pytest --nbmake --overwrite --durations=0 $(TIMED)
-	@# The times of cells, which nbstripout takes away, would make them other cells to the cache.
-	$(BIN)/nbstripout --keep-output --keep-count --keep-id --keep-metadata-keys metadata.widgets $(EXECUTED)/*.ipynb
-	@# The answer to whether it may make a cache where there is none.
-	echo y | $(BIN)/jcache cache --cache-path $(CACHE) add $(EXECUTED)/*.ipynb
+	$(BIN)/python -m tools.notebooks tests
 
 $(MATHJAX): book/_assets/package.json book/_assets/package-lock.json
 	@command -v npm >/dev/null || { echo 'make book needs npm (Node.js 18 or later)' >&2; exit 1; }
@@ -56,6 +43,7 @@ _build/.fresh: $(CELLS_DEPEND_ON)
 	touch $@
 
 book: $(READY) $(MATHJAX) _build/.fresh
+	$(BIN)/python -m tools.notebooks
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/jupyter-book build . -n -W --keep-going
 	CSAE_SITE=_build/html $(BIN)/python -m pytest tests/test_site.py
 
@@ -76,5 +64,5 @@ format: $(READY)
 	$(BIN)/nbstripout --keep-id book/*.ipynb
 
 clean:
-	rm -rf _build $(EXECUTED) book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,5 +1,4 @@
 import re
-import time
 
 import pytest
 import torch
@@ -69,12 +68,75 @@ def test_equation_roofline(intensity, wanted):
     assert runtime.attainable(intensity, peak=1e11, bandwidth=1e10) == wanted
 
 
-def test_fastest_is_the_shortest_time_after_a_warm_up():
-    pauses = [0.05, 0.03, 0.01, 0.02]
-    left = iter(pauses)
-    found = runtime.fastest(lambda: time.sleep(next(left)), repeats=3)
-    assert 0.01 <= found < 0.03
+def test_fastest_is_the_shortest_time_after_a_warm_up(monkeypatch):
+    clock = [0.0]
+    left = iter([5.0, 3.0, 1.0, 2.0])
+
+    def work():
+        clock[0] += next(left)
+
+    monkeypatch.setattr(runtime.time, "perf_counter", lambda: clock[0])
+    assert runtime.fastest(work, repeats=3) == 1.0
     assert next(left, None) is None
+
+
+@pytest.fixture
+def eight_threads(monkeypatch):
+    """A machine of eight cores on which nobody has chosen a number of threads."""
+    state = {"count": 8}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: state["count"])
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: state.update(count=count))
+    monkeypatch.setattr(runtime, "_available_cores", lambda: 8)
+    monkeypatch.setattr(runtime, "_untouched", 8)
+    monkeypatch.setattr(runtime, "_settled", None)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("speeds", "fastest"),
+    [
+        ({8: 8.0, 4: 5.0}, 8),  # idle
+        ({8: 1.0, 4: 3.0, 2: 2.0}, 4),  # half of the cores are busy
+        ({8: 1.0, 4: 2.0, 2: 3.0, 1: 4.0}, 1),  # all of them
+    ],
+)
+def test_threads_are_as_many_as_are_fastest(eight_threads, monkeypatch, speeds, fastest):
+    monkeypatch.setattr(runtime, "_probe", lambda count: speeds[count])
+    assert runtime.free_threads() == fastest
+    assert eight_threads["count"] == 8  # nothing is changed
+    assert runtime.settle_threads() == fastest
+    assert eight_threads["count"] == fastest
+    monkeypatch.setattr(runtime, "_probe", None)  # measured once a process
+    assert runtime.settle_threads() == fastest
+
+
+def test_a_number_of_threads_that_somebody_chose_stays(eight_threads, monkeypatch):
+    monkeypatch.setattr(runtime, "_probe", lambda count: 1.0 / count)
+    assert not runtime.threads_are_chosen()
+    torch.set_num_threads(3)
+    assert runtime.threads_are_chosen()
+    assert runtime.settle_threads() == 3
+    torch.set_num_threads(8)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert runtime.settle_threads() == 8
+
+
+def test_a_number_chosen_after_settling_stays(eight_threads, monkeypatch):
+    monkeypatch.setattr(runtime, "_probe", lambda count: 1.0 / count)
+    assert runtime.settle_threads() == 1
+    assert not runtime.threads_are_chosen()  # by a person
+    torch.set_num_threads(5)
+    assert runtime.threads_are_chosen()
+    assert runtime.settle_threads() == 5
+
+
+def test_probing_leaves_random_numbers_and_threads():
+    before, count = torch.random.get_rng_state(), torch.get_num_threads()
+    assert 1 <= runtime.free_threads() <= count
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.get_num_threads() == count
 
 
 @pytest.mark.parametrize("name", ["intensity", "peak", "bandwidth"])

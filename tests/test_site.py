@@ -107,6 +107,11 @@ def test_no_widget_state_in_pages(html):
     assert not html.select("script[type*=widget-state]")
 
 
+def test_no_page_loads_what_runs_cells_elsewhere(html):
+    """Thebe's constants, defined twice, were an error in the console of every page."""
+    assert not [script for script in html.select("script") if "thebe" in str(script).lower()]
+
+
 def test_page_is_small(page):
     assert (SITE / f"{page}.html").stat().st_size <= 300_000
 

@@ -92,6 +92,39 @@ def test_resumed_run_ends_with_the_same_bits(
     assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
 
 
+def test_a_run_keeps_its_number_of_threads(model, digits, tmp_path, monkeypatch, capsys):
+    """Rounding depends on it; what is free when the run goes on does not matter."""
+    monkeypatch.setattr(training, "threads_are_chosen", lambda: False)
+    monkeypatch.setattr(training, "threads_are_settled", lambda: False)
+    before, used = torch.get_num_threads(), []
+
+    def go_on(free, until):
+        monkeypatch.setattr(training, "free_threads", lambda: free)
+
+        def look(done):
+            used.append(torch.get_num_threads())
+            if done >= until:
+                raise KeyboardInterrupt
+
+        state = tmp_path / "state.safetensors"
+        train(copy.deepcopy(model), CSAELoss(), digits, SHORT, state_file=state, on_step=look)
+
+    with pytest.raises(KeyboardInterrupt):
+        go_on(free=2, until=0.5)
+    assert "2 threads" in capsys.readouterr().err
+    go_on(free=1, until=1)
+    assert set(used) == {2}
+    assert torch.get_num_threads() == before
+
+
+def test_a_chosen_number_of_threads_stays(model, digits, monkeypatch):
+    monkeypatch.setattr(training, "threads_are_chosen", lambda: True)
+    monkeypatch.setattr(training, "free_threads", lambda: before + 1)
+    before, used = torch.get_num_threads(), set()
+    run(model, digits, on_step=lambda _: used.add(torch.get_num_threads()))
+    assert used == {before}
+
+
 def test_a_state_goes_on_on_another_kind_of_device(model, tmp_path):
     """Its random numbers are others there. Between epochs nothing lies on it: no GPU is needed."""
 
