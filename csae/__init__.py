@@ -6,15 +6,19 @@ on fixed centroids. The modules are named as the chapters of the book that teach
 
 __version__ = "0.1.0"
 
-from csae.centroids import pedcc, separation, simplex
-from csae.data import Augmentation, ImageDataset, load_dataset
-from csae.evaluation import evaluate, predict, reconstruct
-from csae.losses import CSAELoss, JointLoss
-from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
-from csae.recipes import Recipe, recipe
-from csae.records import load_checkpoint, save_checkpoint
-from csae.runtime import describe, settle_threads, tier
-from csae.training import TrainingConfig, train
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from csae.centroids import pedcc, separation, simplex
+    from csae.data import Augmentation, ImageDataset, load_dataset
+    from csae.evaluation import evaluate, predict, reconstruct
+    from csae.losses import CSAELoss, JointLoss
+    from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
+    from csae.recipes import Recipe, recipe
+    from csae.records import load_checkpoint, save_checkpoint
+    from csae.runtime import describe, settle_threads, tier
+    from csae.training import TrainingConfig, train
 
 __all__ = [
     "CSAE",
@@ -42,3 +46,38 @@ __all__ = [
     "tier",
     "train",
 ]
+
+# Loaded when first used, as PEP 562 has it: the command line must answer Ctrl-C, and `--version`,
+# before PyTorch is there.
+_HOMES = {
+    "centroids": ("pedcc", "separation", "simplex"),
+    "data": ("Augmentation", "ImageDataset", "load_dataset"),
+    "evaluation": ("evaluate", "predict", "reconstruct"),
+    "losses": ("CSAELoss", "JointLoss"),
+    "networks": ("CSAE", "Autoencoder", "CSAEOutput", "NetworkConfig"),
+    "recipes": ("Recipe", "recipe"),
+    "records": ("load_checkpoint", "save_checkpoint"),
+    "runtime": ("describe", "settle_threads", "tier"),
+    "training": ("TrainingConfig", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name of the package, or one of its modules."""
+    for module, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(f"csae.{module}"), name)
+            return value
+    missing = f"module 'csae' has no attribute {name!r}"
+    if name.startswith("_"):
+        raise AttributeError(missing)
+    try:
+        return import_module(f"csae.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"csae.{name}":  # a module that is here needs one that is not
+            raise
+        raise AttributeError(missing) from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_HOMES})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from csae import checks
 from csae.networks import ClassifyingAutoencoder, NetworkConfig
 
 
@@ -19,9 +20,9 @@ class SupervisedAutoencoder(ClassifyingAutoencoder):
     Args:
         num_classes: Number of classes K, at least 2.
         config: Sizes of the networks; the published convolutional pair by default.
-        noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It
-            acts in training mode only. A CSAE's is a fraction of its centroids' norm; here there is
-            no such norm, so it is absolute.
+        noise: Standard deviation of the Gaussian noise on each dimension of a code, zero or more.
+            It acts in training mode only. A CSAE's is a fraction of its centroids' norm; here there
+            is no such norm, so it is absolute.
 
     Raises:
         ValueError: ``num_classes`` or ``noise`` is out of range.
@@ -30,13 +31,17 @@ class SupervisedAutoencoder(ClassifyingAutoencoder):
     def __init__(
         self, num_classes: int, config: NetworkConfig | None = None, *, noise: float = 0.0
     ) -> None:
+        num_classes = checks.integer("num_classes", num_classes, 2)
         super().__init__(config, noise=noise)
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {num_classes!r}")
         self.num_classes = num_classes
         self.head = nn.Linear(self.latent_dim, num_classes)
 
     def similarities(self, latents: Tensor) -> Tensor:
-        """Return the head's scores (N, K) of codes (N, d), the place of a CSAE's similarities."""
+        """Return the head's scores (N, K) of codes (N, d), the place of a CSAE's similarities.
+
+        Raises:
+            ValueError: The codes have another shape or another type than the weights.
+        """
+        self._check_codes(latents)
         scores: Tensor = self.head(latents)
         return scores

@@ -1,7 +1,8 @@
 """Class centroids: points spread as evenly as possible over a hypersphere.
 
 Taught in the chapter on PEDCC geometry (predefined, evenly distributed class centroids). This
-module knows nothing of the rest of the package. Everything is computed in float64, on the CPU.
+module needs nothing of the package but its argument checks. Everything is computed in float64, on
+the CPU.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Integral, Real
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -20,7 +20,9 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from tqdm import tqdm
+
+from csae import checks
+from csae.progress import bar as progress_bar
 
 # Where a start of `spherical_code` begins, in turn. Soft starts see the whole arrangement and find
 # symmetric codes, sharp starts see near neighbours only and find codes without symmetry.
@@ -106,6 +108,7 @@ def pedcc(
         ValueError: An argument is out of range, or K > 2 points should lie on a line.
     """
     num_classes, latent_dim = _check(num_classes, latent_dim, scale)
+    progress = checks.flag("progress", progress)
     if num_classes <= latent_dim + 1:
         return PEDCC(simplex(num_classes, latent_dim, scale=scale, seed=seed), "simplex")
     if num_classes <= 2 * latent_dim:
@@ -236,8 +239,8 @@ def random_directions(
     Raises:
         ValueError: An argument is out of range.
     """
-    num_classes = _check_count("num_classes", num_classes)
-    latent_dim = _check_count("latent_dim", latent_dim)
+    num_classes = checks.integer("num_classes", num_classes, 1)
+    latent_dim = checks.integer("latent_dim", latent_dim, 1)
     _check_scale(scale)
     generator = _generator(seed)
     gaussian = torch.randn(
@@ -263,11 +266,7 @@ def class_subspace(centroids: Tensor) -> Tensor:
     Raises:
         ValueError: ``centroids`` has another shape, is not floating-point, not finite, or all zero.
     """
-    if centroids.ndim != 2 or not centroids.is_floating_point():
-        raise ValueError(
-            "centroids must be a floating-point tensor of shape (K, d), got "
-            f"{centroids.dtype} of shape {tuple(centroids.shape)}"
-        )
+    checks.tensor("centroids", centroids, ("K", "d"), floating=True, hint=_hint(centroids))
     points = centroids.detach().to("cpu", torch.float64)
     if not (points.isfinite().all() and points.any()):
         raise ValueError("centroids must be finite and not all zero")
@@ -294,12 +293,10 @@ def class_component(latents: Tensor, centroids: Tensor) -> Tensor:
     Raises:
         ValueError: The shapes do not match, or see `class_subspace`.
     """
-    if latents.ndim != 2 or latents.shape[1] != centroids.shape[-1]:
-        raise ValueError(
-            f"latents must have shape (N, {centroids.shape[-1]}) as the centroids have, "
-            f"got {tuple(latents.shape)}"
-        )
-    basis = class_subspace(centroids).to(latents)
+    basis = class_subspace(centroids)
+    dims = "the dimensions of the centroids"
+    checks.tensor("latents", latents, ("N", len(basis)), floating=True, least=0, hint=dims)
+    basis = basis.to(latents)
     return latents @ basis @ basis.T
 
 
@@ -341,11 +338,13 @@ def charge_model(
     num_classes, latent_dim = _check(num_classes, latent_dim, scale)
     if latent_dim < 2:
         raise ValueError("latent_dim must be at least 2 for charges to move along, got 1")
-    steps = _check_count("steps", steps, least=0)
-    _check_range("step", step, 1e-100, 1e100)
+    steps = checks.integer("steps", steps, 0)
+    checks.number("step", step, least=1e-100, most=1e100)
+    checks.flag("trajectory", trajectory)
 
     charges = random_directions(num_classes, latent_dim, seed=seed)  # (K, d)
-    # Forces are sums of positions, so nothing leaves the span of the start: K numbers a charge do.
+    # Forces are sums of positions, so nothing leaves the span of the start: a charge needs K
+    # coordinates only.
     span = torch.linalg.qr(charges.T).Q if latent_dim > num_classes else None  # (d, K)
     if span is not None:
         charges = charges @ span
@@ -413,9 +412,10 @@ def spherical_code(
         starts = min(max(2_500_000 // size, 1), 60)
     if iterations is None:
         iterations = min(max(36_000_000_000 // size, 30), 1000)
-    starts = _check_count("starts", starts)
-    iterations = _check_count("iterations", iterations)
-    seed = _check_seed(seed)
+    starts = checks.integer("starts", starts, 1)
+    iterations = checks.integer("iterations", iterations, 1)
+    seed = checks.seed("seed", seed)
+    checks.flag("progress", progress)
     if num_classes == 1:
         return random_directions(1, latent_dim, scale=scale, seed=seed)
     if latent_dim == 1:
@@ -428,10 +428,10 @@ def spherical_code(
     if num_classes * latent_dim > _POLISHED_COORDINATES:
         fine = []
     finalists = min(max(starts // 4, 1), 5)
-    bar = tqdm(
+    bar = progress_bar(
+        shown=progress,
         total=sum(map(len, coarse)) + finalists * len(fine),
         desc=f"spherical code ({num_classes}, {latent_dim})",
-        disable=not progress,
         delay=3,
     )
 
@@ -503,23 +503,12 @@ def separation(centroids: Tensor) -> Separation:
     Raises:
         ValueError: ``centroids`` is not such a tensor.
     """
-    if not isinstance(centroids, Tensor):
-        raise ValueError(
-            f"centroids must be a tensor, got {type(centroids).__name__}"
-            + "; pass its field centroids" * (type(centroids) is PEDCC)
-        )
-    dense = centroids.layout == torch.strided
-    if centroids.ndim != 2 or not centroids.is_floating_point() or not dense:
-        raise ValueError(
-            "centroids must be dense, of shape (K, d) and a floating-point type, got shape "
-            f"{tuple(centroids.shape)}, {centroids.dtype} and {centroids.layout}"
-        )
+    checks.tensor("centroids", centroids, ("K", "d"), floating=True, hint=_hint(centroids))
+    if centroids.layout != torch.strided:
+        raise ValueError(f"centroids must be dense, got {centroids.layout}")
     count, dim = centroids.shape
-    if count < 2 or dim < 1:
-        raise ValueError(
-            "centroids must be at least 2 to be apart, in at least 1 dimension, got shape "
-            f"({count}, {dim})"
-        )
+    if count < 2:
+        raise ValueError(f"centroids must be at least 2 to be apart, got shape ({count}, {dim})")
     if dim == 1 and count > 2:
         raise ValueError(f"centroids must be at most 2 in one dimension, got {count}")
     points = centroids.detach().double().cpu()
@@ -548,8 +537,8 @@ def separation(centroids: Tensor) -> Separation:
 def _check(
     num_classes: Any, latent_dim: Any, scale: Any = 1.0, *, least: int = 1
 ) -> tuple[int, int]:
-    num_classes = _check_count("num_classes", num_classes, least)
-    latent_dim = _check_count("latent_dim", latent_dim)
+    num_classes = checks.integer("num_classes", num_classes, least)
+    latent_dim = checks.integer("latent_dim", latent_dim, 1)
     _check_scale(scale)
     if latent_dim == 1 and num_classes > 2:
         raise ValueError(
@@ -559,32 +548,17 @@ def _check(
     return num_classes, latent_dim
 
 
-def _check_count(name: str, value: Any, least: int = 1) -> int:
-    # Integral, not int, lets NumPy's integers in; int() keeps them from overflowing later.
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
-
-
 def _check_scale(scale: Any) -> None:
-    _check_range("scale", scale, 1e-100, 1e100)  # squares of norms neither vanish nor overflow
+    # Squares of norms neither vanish nor overflow.
+    checks.number("scale", scale, least=1e-100, most=1e100)
 
 
-def _check_range(name: str, value: Any, low: float, high: float) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and low <= value <= high):
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
-
-
-def _check_seed(seed: Any) -> int:
-    number = _check_count("seed", seed, least=0)
-    if number >= 2**63:
-        raise ValueError(f"seed must be below 2**63, got {number}")
-    return number
+def _hint(centroids: object) -> str:
+    return "pass its field centroids" if isinstance(centroids, PEDCC) else ""
 
 
 def _generator(seed: Any) -> torch.Generator:
-    return torch.Generator().manual_seed(_check_seed(seed))
+    return torch.Generator().manual_seed(checks.seed("seed", seed))
 
 
 def _random_frame(dim: int, count: int, seed: int) -> Tensor:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from csae import checks
+
 
 def own_rows(draw: Callable[[int], Tensor], count: int) -> Tensor:
     """Draw random numbers for the batch of all processes, and return the rows of this process.
@@ -29,7 +31,12 @@ def own_rows(draw: Callable[[int], Tensor], count: int) -> Tensor:
 
     Returns:
         ``count`` rows; without other processes simply ``draw(count)``.
+
+    Raises:
+        ValueError: ``draw`` is no function, or ``count`` is negative.
     """
+    checks.function("draw", draw)
+    count = checks.integer("count", count, 0)
     if not _is_shared():
         return draw(count)
     first = dist.get_rank() * count
@@ -44,7 +51,11 @@ def share_batch_norm(model: nn.Module) -> None:
 
     Args:
         model: Changed in place; its `torch.nn.BatchNorm2d` layers are replaced.
+
+    Raises:
+        ValueError: ``model`` is no module.
     """
+    checks.instance("model", model, nn.Module)
     if not _is_shared():
         return
     if next(model.parameters()).device.type == "cuda":
@@ -68,7 +79,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
     @classmethod
     def of(cls, layer: nn.BatchNorm2d) -> SharedBatchNorm2d:
-        """Return a layer with the parameters and buffers of another one."""
+        """Return a layer with the parameters and buffers of another one.
+
+        Raises:
+            ValueError: ``layer`` is no `torch.nn.BatchNorm2d`.
+        """
+        checks.instance("layer", layer, nn.BatchNorm2d)
         shared = cls(layer.num_features, layer.eps, layer.momentum, layer.affine)
         shared.__dict__.update(layer.__dict__)
         return shared
@@ -101,15 +117,16 @@ def all_reduce_bytes(values: int, processes: int, *, width: int = 4) -> float:
     Equations: ring-all-reduce.
 
     Args:
-        values: Numbers in the tensor.
+        values: Entries of the tensor, zero or more.
         processes: How many, at least 1.
-        width: Bytes of a number.
+        width: Bytes of an entry, at least 1.
 
     Raises:
-        ValueError: There is no process.
+        ValueError: An argument is out of range.
     """
-    if processes < 1:
-        raise ValueError(f"processes must be at least 1, got {processes!r}")
+    values = checks.integer("values", values, 0)
+    processes = checks.integer("processes", processes, 1)
+    width = checks.integer("width", width, 1)
     return 2 * (processes - 1) / processes * values * width
 
 
@@ -130,19 +147,21 @@ def sharing_speedup(
     Equations: sharing-speedup.
 
     Args:
-        seconds: Duration of the step in a single process.
+        seconds: Duration of the step in a single process, above 0.
         processes: How many, at least 1.
-        values: Numbers to add up over processes in a step: the gradients, four bytes each.
-        bandwidth: Bytes a second from one process to the next.
-        latency: Seconds before a message arrives, however short it is.
-        collectives: How many separate sums a step has; each waits for its messages.
+        values: Entries to add up over processes in a step: the gradients, four bytes each.
+        bandwidth: Bytes a second from one process to the next, above 0; infinity is allowed.
+        latency: Seconds before a message arrives, however short it is; zero or more.
+        collectives: How many separate sums a step has, zero or more; each waits for its messages.
 
     Raises:
-        ValueError: There is no process, or the duration or the bandwidth is not positive.
+        ValueError: An argument is out of range.
     """
-    for name, value in (("seconds", seconds), ("bandwidth", bandwidth)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
+    seconds = checks.number("seconds", seconds, above=0)
+    processes = checks.integer("processes", processes, 1)
+    bandwidth = checks.number("bandwidth", bandwidth, above=0, infinite=True)
+    latency = checks.number("latency", latency, least=0)
+    collectives = checks.integer("collectives", collectives, 0)
     waiting = collectives * 2 * (processes - 1) * latency
     sending = all_reduce_bytes(values, processes) / bandwidth
     return seconds / (seconds / processes + waiting + sending)

@@ -11,10 +11,12 @@ import torch
 from scipy import special
 from torch import Tensor
 
+from csae import checks
 from csae.data import ImageDataset, batches, to_pixels
 from csae.losses import nearest_centroid
 from csae.networks import Autoencoder, ClassifyingAutoencoder
 
+_UNWRAP = "pass the model that a wrapper holds, such as ._orig_mod of a compiled one"
 _SILHOUETTE_ROWS = 1000  # codes whose distances to all others are held at once
 
 
@@ -57,7 +59,13 @@ def reconstruct(
 
     Returns:
         Reconstructions and codes on the CPU.
+
+    Raises:
+        ValueError: An argument is something else, or the data set is empty.
     """
+    checks.instance("model", model, Autoencoder, _UNWRAP)
+    _check_dataset(dataset)
+    batch_size = checks.integer("batch_size", batch_size, 1)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
@@ -84,8 +92,9 @@ def predict(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500)
         Predictions on the CPU.
 
     Raises:
-        ValueError: The model names no classes.
+        ValueError: The model names no classes, or see `reconstruct`.
     """
+    checks.instance("model", model, Autoencoder, _UNWRAP)
     if not isinstance(model, ClassifyingAutoencoder):
         raise ValueError(
             f"model must have similarities to classes, as a CSAE has, got {type(model).__name__}; "
@@ -110,9 +119,12 @@ def evaluate(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
         classes and has none), and ``psnr`` in dB (see `psnr`).
 
     Raises:
-        ValueError: The data set and the model differ in their number of classes.
+        ValueError: The data set and the model differ in their number of classes, the data set is
+            empty, or an argument is something else.
     """
-    originals = dataset.images / 255
+    checks.instance("model", model, Autoencoder, _UNWRAP)
+    _check_dataset(dataset)
+    originals = dataset.images.cpu() / 255
     if not isinstance(model, ClassifyingAutoencoder):
         return {"psnr": psnr(originals, reconstruct(model, dataset).reconstructions)}
     if dataset.num_classes != model.num_classes:
@@ -120,11 +132,18 @@ def evaluate(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
             f"dataset has {dataset.num_classes} classes, but the model was built for "
             f"{model.num_classes}"
         )
+    checks.labels("dataset.labels", dataset.labels, len(dataset), dataset.num_classes)
     predictions = predict(model, dataset)
     return {
-        "accuracy": (predictions.labels == dataset.labels).double().mean().item(),
+        "accuracy": (predictions.labels == dataset.labels.cpu()).double().mean().item(),
         "psnr": psnr(originals, predictions.reconstructions),
     }
+
+
+def _check_dataset(dataset: ImageDataset) -> None:
+    checks.instance("dataset", dataset, ImageDataset)
+    if len(dataset) == 0:
+        raise ValueError("dataset must hold at least 1 image, got 0")
 
 
 def psnr(images: Tensor, reconstructions: Tensor) -> float:
@@ -134,12 +153,25 @@ def psnr(images: Tensor, reconstructions: Tensor) -> float:
     mean of the single images' ratios, which others report, is never lower.
 
     Args:
-        images: Any shape, in [0, 1].
-        reconstructions: The same shape, in [0, 1].
+        images: Floating point of any shape, in [0, 1]; a data set's images divided by 255.
+        reconstructions: Floating point of the same shape, on the same scale.
 
     Returns:
         The ratio in dB; infinite when the two are equal.
+
+    Raises:
+        ValueError: The shapes differ, a tensor is empty or not floating point, or ``images`` leave
+            [0, 1].
     """
+    hint = "divide the images of a data set by 255"
+    checks.tensor("images", images, floating=True, hint=hint)
+    checks.tensor("reconstructions", reconstructions, floating=True, hint=hint)
+    checks.same_shape("images", images, "reconstructions", reconstructions)
+    if images.numel() == 0:
+        raise ValueError(f"images must not be empty, got {checks.show(images)}")
+    low, high = (limit.item() for limit in images.aminmax())
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"images must be in [0, 1], got values from {low:g} to {high:g}; {hint}")
     error = (images.double() - reconstructions.double()).square().mean().item()
     return math.inf if error == 0 else -10 * math.log10(error)
 
@@ -159,10 +191,8 @@ def accuracy_interval(accuracy: float, count: int) -> tuple[float, float]:
     Raises:
         ValueError: An argument is out of range.
     """
-    if not 0 <= accuracy <= 1:
-        raise ValueError(f"accuracy must be in 0..1, got {accuracy!r}")
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count!r}")
+    accuracy = checks.number("accuracy", accuracy, least=0, most=1)
+    count = checks.integer("count", count, 1)
     z = 1.959964  # 97.5 % quantile of the normal distribution
     centre = (accuracy + z**2 / (2 * count)) / (1 + z**2 / count)
     spread = math.sqrt(accuracy * (1 - accuracy) / count + (z / (2 * count)) ** 2)
@@ -183,8 +213,9 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
         Mean, lower and upper bound.
 
     Raises:
-        ValueError: There are fewer than two values.
+        ValueError: There are fewer than two values, or one is no finite number.
     """
+    values = [checks.number("values", value) for value in checks.sequence("values", values)]
     count = len(values)
     if count < 2:
         raise ValueError(f"values must hold at least 2 numbers, got {count}")
@@ -203,7 +234,14 @@ def confusion_matrix(labels: Tensor, predicted: Tensor, num_classes: int) -> Ten
 
     Returns:
         (K, K) int64 counts that sum to N.
+
+    Raises:
+        ValueError: The arguments do not fit together, or a label is none of the classes.
     """
+    num_classes = checks.integer("num_classes", num_classes, 1)
+    checks.tensor("labels", labels, ("N",), dtype=torch.int64, least=0)
+    checks.labels("labels", labels, len(labels), num_classes)
+    checks.labels("predicted", predicted, len(labels), num_classes)
     pairs = labels * num_classes + predicted
     return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
 
@@ -298,14 +336,12 @@ def neural_collapse(
     """
     latents, counts, means = _classes(latents, labels)
     classes, dim = means.shape
-    if weights.shape != (classes, dim):
-        raise ValueError(
-            f"weights must have shape ({classes}, {dim}), one row for each class of the labels, "
-            f"got {tuple(weights.shape)}"
-        )
+    hint = "one row for each class of the labels"
+    checks.tensor("weights", weights, (classes, dim), floating=True, finite=True, hint=hint)
     weights = weights.detach().cpu().double()
     scores = latents @ weights.T
     if bias is not None:
+        checks.tensor("bias", bias, (classes,), floating=True, finite=True)
         scores += bias.detach().cpu().double()
 
     centred = means - means.mean(dim=0)
@@ -319,7 +355,7 @@ def neural_collapse(
     # inverted them would measure nothing else.
     inverse = torch.linalg.pinv(between, rtol=1e-10, hermitian=True)
     cosines = (centred @ centred.T) / (norms[:, None] * norms)
-    pairs = torch.triu_indices(classes, classes, offset=1)
+    pairs = torch.triu_indices(classes, classes, offset=1, device="cpu")
     return NeuralCollapse(
         variability=(within * inverse).sum().item() / classes,  # both symmetric: a trace
         equinorm=(norms.std(correction=0) / norms.mean()).item(),
@@ -354,7 +390,7 @@ def silhouette(latents: Tensor, labels: Tensor) -> float:
     latents, counts, _ = _classes(latents, labels)
     member = torch.nn.functional.one_hot(labels.cpu(), len(counts)).double()  # (N, K)
     total = 0.0
-    for rows in torch.arange(len(latents)).split(_SILHOUETTE_ROWS):  # type: ignore[no-untyped-call]
+    for rows in torch.arange(len(latents), device="cpu").split(_SILHOUETTE_ROWS):  # type: ignore[no-untyped-call]
         codes, own = latents[rows], member[rows]
         # The fast way through a matrix product would leave codes at a distance from themselves.
         distances = torch.cdist(codes, latents, compute_mode="donot_use_mm_for_euclid_dist")
@@ -370,16 +406,16 @@ def silhouette(latents: Tensor, labels: Tensor) -> float:
 
 def _classes(latents: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Check codes and labels; return codes (N, d), counts (K,) and means (K, d) in float64."""
-    if latents.ndim != 2 or labels.shape != latents.shape[:1] or labels.dtype != torch.int64:
-        raise ValueError(
-            "latents must have shape (N, d) and labels be int64 of shape (N,), got "
-            f"{tuple(latents.shape)} and {labels.dtype} of shape {tuple(labels.shape)}"
-        )
+    checks.tensor("latents", latents, ("N", "d"), floating=True, finite=True)
+    checks.tensor("labels", labels, (len(latents),), dtype=torch.int64)
     latents = latents.detach().cpu().double()
-    if not latents.isfinite().all():
-        raise ValueError("latents must be finite, got some that are not")
-    if len(labels) == 0 or labels.min() < 0:
-        raise ValueError("labels must be classes from 0 on, got a negative one or none at all")
+    if labels.min() < 0:
+        raise ValueError(f"labels must be classes from 0 on, got {int(labels.min())}")
+    if labels.max() >= len(labels):  # before they are counted, in a table as long as the largest
+        raise ValueError(
+            f"labels must name each class from 0 on at least once, got {int(labels.max())} among "
+            f"{len(labels)} labels"
+        )
     counts = torch.bincount(labels.cpu()).double()
     if len(counts) < 2 or not counts.all():
         raise ValueError(

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 import csae
+from csae.files import check_can_write, write_all
 from csae.networks import Autoencoder, ClassifyingAutoencoder
-from csae.records import check_new_folder, write_json
+from csae.records import check_new_folder
 from csae.runtime import require_extra
 
 OPSET = 18  # the first one that PyTorch's exporter writes; newer runtimes read it, too
@@ -204,7 +204,8 @@ def export_onnx(
 
     Args:
         model: Any mode and device; it is not changed.
-        folder: Where to write; it must be new or empty. It appears complete or not at all.
+        folder: Where to write; it must be new or empty, and may be a link or a mount. Nothing is
+            left in it of an export that fails.
         images: (N, C, S, S) float32 in [-1, 1], as `csae.data.prepare` makes them; N at least 1.
             PyTorch and ONNX Runtime are compared on them.
         description: Entries to put at the top of ``model.json``, such as the classes' names.
@@ -216,13 +217,14 @@ def export_onnx(
         shapes and ranges, hashes of the files, versions, and what the check measured.
 
     Raises:
-        ValueError: The folder holds something, there are no images or they do not fit the model,
-            or the tolerance is not positive.
+        ValueError: The folder holds something or cannot be written into, there are no images or
+            they do not fit the model, or the tolerance is not positive.
         OnnxMismatchError: The exported networks compute something else than PyTorch does.
         MissingExtraError: The packages of ``csae[export]`` are not installed.
     """
     folder = Path(folder)
     check_new_folder("folder", folder)
+    check_can_write("folder", folder)
     _check_images(model, images)
     if not 0 < tolerance < math.inf:
         raise ValueError(f"tolerance must be a positive, finite number, got {tolerance!r}")
@@ -353,17 +355,14 @@ def _versions() -> dict[str, str]:
 
 
 def _write(folder: Path, networks: OnnxNetworks, record: dict[str, Any]) -> None:
-    """Write everything beside the destination first, then move it there in one step."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
-        (temporary / "encoder.onnx").write_bytes(networks.encoder)
-        (temporary / "decoder.onnx").write_bytes(networks.decoder)
-        write_json(temporary / "model.json", record)
-        temporary.chmod(0o755)  # mkdtemp lets only the owner in
-        if folder.exists():
-            folder.rmdir()  # it was empty; if it no longer is, this fails and nothing is lost
-        temporary.rename(folder)
-    except BaseException:
-        shutil.rmtree(temporary)
-        raise
+    """Write each file whole, the one that describes them last; all of them or none.
+
+    The folder itself stays what it is, if it exists: a link, a mount, or somebody's working folder.
+    """
+    write_all(
+        {
+            folder / "encoder.onnx": networks.encoder,
+            folder / "decoder.onnx": networks.decoder,
+            folder / "model.json": (json.dumps(record, indent=2, allow_nan=False) + "\n").encode(),
+        }
+    )

@@ -26,7 +26,11 @@ INK = "#222222"
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for the book: white ground, which survives dark pages."""
+    """Set matplotlib's defaults for the book: white ground, which survives dark pages.
+
+    What the user's own settings say, an image's origin for example, no longer holds.
+    """
+    plt.style.use("default")
     plt.rcParams.update(
         {
             "axes.prop_cycle": cycler(color=PALETTE),
@@ -70,7 +74,9 @@ def show_row(axes: Sequence[Axes], images: Tensor) -> None:
     """Show n images (n, 1, H, W) in [0, 1] in n axes, without ticks or frames."""
     for axis, image in zip(axes, images, strict=True):
         # Pixels stay pixels: the eye should not be helped where sharpness is the question.
-        axis.imshow(image[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axis.imshow(
+            image[0].numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest", origin="upper"
+        )
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
 
@@ -79,7 +85,7 @@ def cosine_matrix(centroids: Tensor, axis: Axes, classes: Sequence[str]) -> None
     """Show the cosine of every pair of centroids (K, d) as a table of colours and numbers."""
     unit = torch.nn.functional.normalize(centroids.double(), dim=1)
     cosines = unit @ unit.T
-    axis.imshow(cosines.numpy(), cmap="RdBu_r", vmin=-1, vmax=1)
+    axis.imshow(cosines.numpy(), cmap="RdBu_r", vmin=-1, vmax=1, origin="upper")
     for row, line in enumerate(cosines.tolist()):
         for column, value in enumerate(line):
             colour = "white" if abs(value) > 0.6 else INK
@@ -199,7 +205,7 @@ def shadow_by_class(
 def confusion(counts: Tensor, classes: Sequence[str], axis: Axes) -> None:
     """Show a confusion matrix (K, K) of counts; zero cells stay empty."""
     share = counts.double() / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1)
+    axis.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=1, origin="upper")
     for row, line in enumerate(counts.tolist()):
         for column, value in enumerate(line):
             if value:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from csae import checks
+
 
 def sample_latents(latents: Tensor, labels: Tensor, per_class: int, *, seed: int = 0) -> Tensor:
     """Draw new codes of each class from a Gaussian fitted to that class's codes.
@@ -19,14 +21,18 @@ def sample_latents(latents: Tensor, labels: Tensor, per_class: int, *, seed: int
         seed: Chooses the codes.
 
     Returns:
-        (K, per_class, d) float32 codes.
+        (K, per_class, d) float32 codes, on the CPU.
 
     Raises:
-        ValueError: ``per_class`` is below 1, or a class has fewer than two codes.
+        ValueError: An argument is something else, or a class has fewer than two codes.
     """
-    if per_class < 1:
-        raise ValueError(f"per_class must be at least 1, got {per_class!r}")
-    generator = torch.Generator().manual_seed(seed)
+    checks.tensor("latents", latents, ("N", "d"), floating=True, finite=True)
+    checks.tensor("labels", labels, (len(latents),), dtype=torch.int64)
+    # No label can be larger than the rows are many: each class needs two.
+    checks.labels("labels", labels, len(latents), len(latents))
+    per_class = checks.integer("per_class", per_class, 1)
+    generator = torch.Generator().manual_seed(checks.seed("seed", seed))
+    latents, labels = latents.detach().cpu(), labels.cpu()
     codes = []
     for label, count in enumerate(torch.bincount(labels).tolist()):
         if count < 2:
@@ -35,6 +41,6 @@ def sample_latents(latents: Tensor, labels: Tensor, per_class: int, *, seed: int
         # One code is the mean plus a random mix of the deviations: its covariance is theirs,
         # also when there are fewer codes than dimensions.
         deviations = (members - members.mean(dim=0)) / (count - 1) ** 0.5
-        mix = torch.randn(per_class, count, generator=generator, dtype=torch.float64)
+        mix = torch.randn(per_class, count, generator=generator, dtype=torch.float64, device="cpu")
         codes.append(members.mean(dim=0) + mix @ deviations)
     return torch.stack(codes).float()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from csae import checks
 from csae.centroids import class_subspace
 from csae.networks import CSAEOutput
 
@@ -32,8 +33,30 @@ def nearest_centroid(latents: Tensor, centroids: Tensor) -> Tensor:
 
     Returns:
         (N,) int64 labels in 0..K-1; the first of several that are equally near.
+
+    Raises:
+        ValueError: The arguments do not fit together.
     """
+    checks.tensor("centroids", centroids, ("K", "d"), floating=True)
+    width = centroids.shape[1]
+    checks.tensor("latents", latents, ("N", width), dtype=centroids.dtype, least=0)
     return torch.cdist(latents, centroids).argmin(dim=1)
+
+
+def _check_labels(labels: Tensor, count: int, num_classes: int) -> None:
+    """Check labels in each step of training: on an accelerator, reading them would stop it."""
+    read = isinstance(labels, Tensor) and labels.device.type == "cpu"
+    read = read and not torch.compiler.is_compiling()
+    checks.labels("labels", labels, count, num_classes, read=read)
+
+
+def _output(output: Any, field: str, shape: tuple[int | str, ...] | None) -> Tensor:
+    """Return a tensor from what a model returned."""
+    if not hasattr(output, field):
+        raise ValueError(
+            f"output must have {field}, as csae.networks.CSAEOutput, got {type(output).__name__}"
+        )
+    return checks.tensor(f"output.{field}", getattr(output, field), shape, floating=True)
 
 
 def _at_least_float32(outputs: Tensor) -> Tensor:
@@ -61,9 +84,7 @@ class CentroidCrossEntropy(nn.Module):
 
     def __init__(self, smoothing: float = 0.1) -> None:
         super().__init__()
-        if not 0 < smoothing < 1:
-            raise ValueError(f"smoothing must be between 0 and 1, both excluded, got {smoothing!r}")
-        self.smoothing = smoothing
+        self.smoothing = checks.number("smoothing", smoothing, above=0, below=1)
 
     def scale(self, num_classes: int) -> float:
         """Return the factor on the similarities that puts the minimum on the centroids.
@@ -73,13 +94,23 @@ class CentroidCrossEntropy(nn.Module):
         similarities differ by 1 + 1/(K - 1) = K/(K - 1).
 
         Equations: similarity-scale.
+
+        Raises:
+            ValueError: There are fewer than two classes.
         """
+        num_classes = checks.integer("num_classes", num_classes, 2)
         other = self.smoothing / num_classes
         return math.log((1 - self.smoothing + other) / other) * (num_classes - 1) / num_classes
 
     def forward(self, output: CSAEOutput, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over a batch, for labels (N,) int64 in 0..K-1."""
-        similarities = _at_least_float32(output.similarities)
+        """Return the mean over a batch, for labels (N,) int64 in 0..K-1.
+
+        Raises:
+            ValueError: The output has no similarities, or the labels are others. On a GPU their
+                values are not looked at.
+        """
+        similarities = _at_least_float32(_output(output, "similarities", ("N", "K")))
+        _check_labels(labels, *similarities.shape)
         logits = self.scale(similarities.shape[1]) * similarities
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
 
@@ -111,16 +142,26 @@ class CentroidDistance(nn.Module):
 
     def __init__(self, centroids: Tensor, space: str = "all") -> None:
         super().__init__()
-        if space not in SPACES:
-            raise ValueError(f"space must be one of {SPACES}, got {space!r}")
-        self.space = space
+        self.space = checks.choice("space", space, SPACES)
         basis = class_subspace(centroids).float()  # (d, r)
         self.register_buffer("basis", basis if space == "class" else None)
         self.register_buffer("centroids", centroids.detach().float().clone())
 
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K: labels name one of them."""
+        return len(self.centroids)
+
     def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over a batch of ``output.latents`` (N, d), for labels (N,) int64."""
-        latents = _at_least_float32(output.latents)
+        """Return the mean over a batch of ``output.latents`` (N, d), for labels (N,) int64.
+
+        Raises:
+            ValueError: The codes have other dimensions than the centroids, or the labels are
+                others. On a GPU their values are not looked at.
+        """
+        latents = _output(output, "latents", ("N", self.centroids.shape[1]))
+        latents = _at_least_float32(latents)
+        _check_labels(labels, len(latents), self.num_classes)
         error = latents - self.centroids.to(latents)[labels]
         if self.basis is not None:
             error = error @ self.basis.to(latents)  # (N, r)
@@ -138,15 +179,26 @@ class ImageError(nn.Module):
     Args:
         loss: Takes reconstructions and images, both (N, C, H, W) in [-1, 1], returns a scalar;
             mean squared error by default.
+
+    Raises:
+        ValueError: ``loss`` is no module.
     """
 
     def __init__(self, loss: nn.Module | None = None) -> None:
         super().__init__()
-        self.loss = nn.MSELoss() if loss is None else loss
+        self.loss = nn.MSELoss() if loss is None else checks.instance("loss", loss, nn.Module)
 
     def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of ``output.reconstructions`` (N, C, H, W) against ``images``."""
-        error: Tensor = self.loss(_at_least_float32(output.reconstructions), images)
+        """Return the loss of ``output.reconstructions`` (N, C, H, W) against ``images``.
+
+        Raises:
+            ValueError: Their shapes differ.
+        """
+        reconstructions = _output(output, "reconstructions", None)
+        checks.tensor("images", images, floating=True)
+        # Broadcast, other pixels would be compared.
+        checks.same_shape("output.reconstructions", reconstructions, "images", images)
+        error: Tensor = self.loss(_at_least_float32(reconstructions), images)
         return error
 
 
@@ -161,7 +213,8 @@ class JointLoss(nn.Module):
             but reported.
 
     Raises:
-        ValueError: A weight is negative or not finite, or none is positive.
+        ValueError: A weight is negative or not finite, none is positive, or a term is no pair of a
+            weight and a module.
 
     Example:
         >>> criterion = JointLoss(reconstruction=(1.0, ImageError()))
@@ -170,12 +223,15 @@ class JointLoss(nn.Module):
     def __init__(self, **terms: tuple[float, nn.Module]) -> None:
         super().__init__()
         self.weights: dict[str, float] = {}
-        for name, (weight, _) in terms.items():
-            if not (math.isfinite(weight) and weight >= 0):
+        for name, pair in terms.items():
+            if name == "loss":
+                raise ValueError("loss must not be the name of a term: it is that of their sum")
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise ValueError(
-                    f"{name}_weight must be a finite number of at least 0, got {weight!r}"
+                    f"{name} must be a pair of a weight and a module, got {checks.show(pair)}"
                 )
-            self.weights[name] = float(weight)
+            self.weights[name] = checks.number(f"{name}_weight", pair[0], least=0)
+            checks.instance(name, pair[1], nn.Module)
         if not any(self.weights.values()):
             names = " and ".join(f"{name}_weight" for name in terms) or "all weights"
             raise ValueError(f"{names} are 0: nothing to learn")

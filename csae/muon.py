@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from csae import checks
+
 # Of x -> a x + b x^3 + c x^5, as Jordan and co-authors chose them: steep at 0, so that five rounds
-# bring small numbers near 1, and not exact, which does not matter.
+# bring small values near 1, and not exact, which does not matter.
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ROUNDS = 5
 
@@ -30,8 +32,12 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     Returns:
         The matrix with its new singular values, of the same shape and type.
 
+    Raises:
+        ValueError: ``matrix`` has another shape or type.
+
     Equations: steepest-step, newton-schulz.
     """
+    checks.tensor("matrix", matrix, ("A", "B"), floating=True)
     wide = matrix if len(matrix) <= matrix.shape[1] else matrix.T  # the products below are smaller
     turned = wide / wide.norm().clamp(min=1e-7)
     a, b, c = _COEFFICIENTS
@@ -46,7 +52,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
 class Muon(torch.optim.AdamW):
     """Muon for the filters of convolutions, AdamW for all other parameters.
 
-    Where AdamW divides a gradient's running mean by its running size, number by number, Muon takes
+    Where AdamW divides a gradient's running mean by its running size, entry by entry, Muon takes
     the mean as a matrix, a row for each filter, and makes it orthogonal. Filters are weights of
     four dimensions with more than one channel on either side. Their updates are scaled so that
     learning rates and weight decays of AdamW suit them (Liu and co-authors, 2025).
@@ -62,6 +68,9 @@ class Muon(torch.optim.AdamW):
         weight_decay: Of both, decoupled.
         betas: As AdamW's; the first is Muon's momentum, too.
         fused: As AdamW's.
+
+    Raises:
+        ValueError: An argument is something else, or the model has no parameters.
     """
 
     def __init__(
@@ -73,6 +82,15 @@ class Muon(torch.optim.AdamW):
         betas: tuple[float, float] = (0.95, 0.999),
         fused: bool | None = None,
     ) -> None:
+        checks.instance("model", model, nn.Module)
+        lr = checks.number("lr", lr, least=0)
+        weight_decay = checks.number("weight_decay", weight_decay, least=0)
+        decays = checks.sequence("betas", betas, "two numbers")
+        if len(decays) != 2:
+            raise ValueError(f"betas must be two numbers, got {checks.show(betas)}")
+        first, second = (checks.number("betas", beta, least=0, below=1) for beta in decays)
+        if fused is not None:
+            checks.flag("fused", fused)
         groups: dict[bool, list[Tensor]] = {True: [], False: []}
         for parameter in model.parameters():
             groups[parameter.ndim == 4 and min(parameter.shape[:2]) > 1].append(parameter)
@@ -80,7 +98,7 @@ class Muon(torch.optim.AdamW):
             [{"params": own, "muon": muon} for muon, own in groups.items() if own],
             lr=lr,
             weight_decay=weight_decay,
-            betas=betas,
+            betas=(first, second),
             fused=fused,
         )
 
@@ -109,8 +127,6 @@ class Muon(torch.optim.AdamW):
         mean = state["exp_avg"].lerp_(gradient, 1 - momentum)
         ahead = gradient.lerp(mean, momentum)  # Nesterov's momentum
         turned = orthogonalise(ahead.flatten(1))  # (out, in * height * width)
-        size = (
-            0.2 * max(turned.shape) ** 0.5
-        )  # a number of the update is then about 0.2, as AdamW's
+        size = 0.2 * max(turned.shape) ** 0.5  # entries are then about 0.2, as AdamW's
         weight.mul_(1 - rate * group["weight_decay"])
         weight.sub_(turned.view_as(weight), alpha=rate * size)

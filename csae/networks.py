@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from csae import checks
 from csae.noise import GaussianNoise
 
 KINDS = ("residual", "fully_connected")
+# Squares of norms in between neither vanish nor overflow in float32.
+_SMALLEST_NORM, _LARGEST_NORM = 1e-15, 1e15
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class NetworkConfig:
 
     Attributes:
         kind: ``"residual"`` (convolutional) or ``"fully_connected"``.
-        latent_dim: Numbers in a code, at least 1.
+        latent_dim: Dimensions of a code, at least 1.
         widths: Residual: channels after the first convolution, then after each block that halves
-            height and width; two numbers or more. Fully connected: units of each hidden layer,
+            height and width; two widths or more. Fully connected: units of each hidden layer,
             first encoder layer first; none makes a linear autoencoder.
         image_size: Height and width of the images in pixels. Residual: a multiple of
             ``2**(len(widths) - 1)`` and at least twice that. The data sets' images have 28 pixels;
@@ -50,13 +53,12 @@ class NetworkConfig:
     channels: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(f"kind must be one of {KINDS}, got {self.kind!r}")
+        checks.choice("kind", self.kind, KINDS)
         for name in ("latent_dim", "image_size", "channels"):
-            _check_count(name, getattr(self, name))
-        object.__setattr__(self, "widths", tuple(self.widths))
-        for width in self.widths:
-            _check_count("widths", width)
+            object.__setattr__(self, name, checks.integer(name, getattr(self, name), 1))
+        widths = checks.sequence("widths", self.widths, "integers")
+        widths = tuple(checks.integer("widths", width, 1) for width in widths)
+        object.__setattr__(self, "widths", widths)
         if self.kind == "residual":
             self._check_blocks()
 
@@ -64,7 +66,7 @@ class NetworkConfig:
         """Refuse widths and image sizes that the residual blocks cannot halve."""
         if len(self.widths) < 2:
             raise ValueError(
-                f"widths must hold at least 2 numbers for a residual network, got {self.widths!r}"
+                f"widths must hold at least 2 integers for a residual network, got {self.widths!r}"
             )
         multiple = 2 ** (len(self.widths) - 1)
         if self.image_size % multiple or self.image_size < 2 * multiple:
@@ -79,11 +81,6 @@ class NetworkConfig:
         return cls("fully_connected", latent_dim, widths=(400,), image_size=28)
 
 
-def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-
-
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a 1x1 shortcut; halves height and width.
 
@@ -94,6 +91,8 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
+        in_channels = checks.integer("in_channels", in_channels, 1)
+        out_channels = checks.integer("out_channels", out_channels, 1)
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(out_channels),
@@ -115,6 +114,7 @@ def encoder(config: NetworkConfig) -> nn.Sequential:
 
     Equations: convolution-size.
     """
+    checks.instance("config", config, NetworkConfig)
     if config.kind == "fully_connected":
         pixels = config.channels * config.image_size**2
         return nn.Sequential(nn.Flatten(), *_dense(pixels, *config.widths, config.latent_dim))
@@ -153,17 +153,19 @@ class PatchUpsample(nn.ConvTranspose2d):
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
+        in_channels = checks.integer("in_channels", in_channels, 1)
+        out_channels = checks.integer("out_channels", out_channels, 1)
         super().__init__(in_channels, out_channels, kernel_size=2, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Return features (N, out, 2H, 2W) of features (N, in, H, W)."""
-        n, _, height, width = x.shape
+        (n, _, height, width), out = x.shape, self.out_channels
         weight = self.weight.permute(2, 3, 1, 0).flatten(0, 2)  # (2 * 2 * out, in)
         # Added here, the bias keeps bfloat16 features what they are.
         bias = None if self.bias is None else self.bias.repeat(4)
         patches = nn.functional.linear(x.permute(0, 2, 3, 1), weight, bias)  # (N, H, W, 4 * out)
-        patches = patches.view(n, height, width, 2, 2, -1).permute(0, 1, 3, 2, 4, 5)
-        pixels = patches.reshape(n, 2 * height, 2 * width, -1)
+        patches = patches.view(n, height, width, 2, 2, out).permute(0, 1, 3, 2, 4, 5)
+        pixels = patches.reshape(n, 2 * height, 2 * width, out)
         return pixels.permute(0, 3, 1, 2)  # channels-last in memory
 
 
@@ -183,6 +185,7 @@ def decoder(config: NetworkConfig) -> nn.Sequential:
     Each block of the encoder has its counterpart. Its transposed convolution halves the channels;
     the last block ends with as many as the encoder's first convolution has.
     """
+    checks.instance("config", config, NetworkConfig)
     shape = (config.channels, config.image_size, config.image_size)
     if config.kind == "fully_connected":
         layers = _dense(config.latent_dim, *reversed(config.widths), math.prod(shape))
@@ -220,23 +223,24 @@ class Autoencoder(nn.Module):
     Equations: latent-freedom.
 
     Attributes:
-        replayable: Whether training steps differ in their numbers only, so that their kernels can
+        replayable: Whether training steps differ in their values only, so that their kernels can
             be recorded and replayed, and the output is a named tuple of tensors. A subclass that
             decides things from step to step sets it to false.
 
     Args:
         config: Sizes of the networks; the published convolutional pair by default.
-        noise: Standard deviation of the Gaussian noise on each number of a code, zero or more. It
-            acts in training mode only.
+        noise: Standard deviation of the Gaussian noise on each dimension of a code, zero or more.
+            It acts in training mode only.
 
     Raises:
-        ValueError: ``noise`` is negative or not finite.
+        ValueError: ``noise`` is negative or not finite, or ``config`` is none.
     """
 
     replayable = True
 
     def __init__(self, config: NetworkConfig | None = None, *, noise: float = 0.0) -> None:
         super().__init__()
+        noise = checks.number("noise", noise, least=0)
         self.config = NetworkConfig() if config is None else config
         self.encoder = encoder(self.config)
         self.noise = GaussianNoise(noise)
@@ -244,7 +248,7 @@ class Autoencoder(nn.Module):
 
     @property
     def latent_dim(self) -> int:
-        """Numbers in a code."""
+        """Dimensions of a code."""
         return self.config.latent_dim
 
     @property
@@ -256,20 +260,21 @@ class Autoencoder(nn.Module):
         """Return codes (N, d) of images (N, channels, image_size, image_size) in [-1, 1].
 
         Raises:
-            ValueError: The images have another shape or are not floating-point numbers.
+            ValueError: The images have another shape or another type than the weights.
         """
-        expected = (self.config.channels, self.image_size, self.image_size)
-        if images.shape[1:] != expected or not images.is_floating_point():
-            raise ValueError(
-                f"images must be floating-point of shape (N, {', '.join(map(str, expected))}) in "
-                f"[-1, 1], got {images.dtype} of shape {tuple(images.shape)}; csae.data.prepare "
-                "makes them from a data set's images"
-            )
+        shape = ("N", self.config.channels, self.image_size, self.image_size)
+        hint = "csae.data.prepare makes such images, in [-1, 1], from those of a data set"
+        self._check_input("images", images, shape, hint)
         latents: Tensor = self.encoder(images)
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Return images as the encoder takes them, nominally in [-1, 1], from codes (N, d)."""
+        """Return images as the encoder takes them, nominally in [-1, 1], from codes (N, d).
+
+        Raises:
+            ValueError: The codes have another shape or another type than the weights.
+        """
+        self._check_input("latents", latents, ("N", self.latent_dim))
         images: Tensor = self.decoder(latents)
         return images
 
@@ -277,6 +282,34 @@ class Autoencoder(nn.Module):
         """Encode and reconstruct; the code is noisy in training mode."""
         latents = self.encode(images)
         return AutoencoderOutput(self.decode(self.noise(latents)), latents)
+
+    def _check_input(
+        self, argument: str, value: Tensor, shape: tuple[int | str, ...], hint: str = ""
+    ) -> None:
+        """Check shape and type; the values stay unread, so that no device has to be waited for."""
+        checks.tensor(argument, value, shape, floating=True, least=0, hint=hint)
+        self._check_type(argument, value)
+
+    def _check_codes(self, latents: Tensor) -> None:
+        """Check codes of any number of axes, as `_check_input` does."""
+        checks.tensor("latents", latents, floating=True)
+        if latents.shape[-1:] != (self.latent_dim,):
+            raise ValueError(
+                f"latents must have shape (N, {self.latent_dim}), got {checks.show(latents)}"
+            )
+        self._check_type("latents", latents)
+
+    def _check_type(self, argument: str, value: Tensor) -> None:
+        wanted = next(self.parameters(), value).dtype
+        if value.dtype == wanted:
+            return
+        # Autocast converts all types but float64.
+        if value.dtype == torch.float64 or not torch.is_autocast_enabled(value.device.type):
+            own = str(wanted).removeprefix("torch.")
+            raise ValueError(
+                f"{argument} must be {own}, as the weights of the model are, got "
+                f"{checks.show(value)}"
+            )
 
 
 @torch.no_grad()
@@ -288,7 +321,7 @@ def pca_autoencoder(images: Tensor, latent_dim: int) -> Autoencoder:
 
     Args:
         images: (N, C, S, S) floating-point, as `csae.data.prepare` returns them.
-        latent_dim: Numbers in a code, from 1 to the C * S * S of an image.
+        latent_dim: Dimensions of a code, from 1 to the C * S * S pixels of an image.
 
     Returns:
         A fully connected network without hidden layers, in evaluation mode. The columns of its
@@ -299,20 +332,11 @@ def pca_autoencoder(images: Tensor, latent_dim: int) -> Autoencoder:
 
     Equations: principal-code, discarded-variance.
     """
-    if images.ndim != 4 or images.shape[2] != images.shape[3] or len(images) == 0:
-        raise ValueError(f"images must have shape (N, C, S, S), got {tuple(images.shape)}")
-    if not images.is_floating_point():
-        raise ValueError(f"images must be floating-point, got {images.dtype}")
-    if not images.isfinite().all():
-        raise ValueError("images must be finite")
+    checks.tensor("images", images, ("N", "C", "S", "S"), floating=True, finite=True)
     channels, size = images.shape[1:3]
+    latent_dim = checks.integer("latent_dim", latent_dim, 1, channels * size**2)
     config = NetworkConfig("fully_connected", latent_dim, (), size, channels)
     pixels = images.flatten(1).double()  # (N, P)
-    if latent_dim > pixels.shape[1]:
-        raise ValueError(
-            f"latent_dim must be at most the {pixels.shape[1]} numbers of an image, "
-            f"got {latent_dim}"
-        )
     mean = pixels.mean(dim=0)
     centred = pixels - mean
     _, vectors = torch.linalg.eigh(centred.T @ centred / len(pixels))  # smallest variance first
@@ -338,7 +362,7 @@ class Layer(NamedTuple):
         part: ``"encoder"`` or ``"decoder"``.
         name: Class of the layer; a residual block counts as one layer.
         shape: Shape of its output for one image, without the batch dimension.
-        parameters: Numbers that training changes.
+        parameters: How many values training changes.
         multiply_adds: Multiplications, each with its addition, for one image. Convolutions and
             linear layers only: normalisation, activations and biases cost little beside them.
     """
@@ -405,6 +429,7 @@ def layer_table(model: Autoencoder) -> LayerTable:
 
     Equations: convolution-cost.
     """
+    checks.instance("model", model, Autoencoder)
     some = next(model.parameters())
     size = model.image_size
     features = some.new_zeros(1, model.config.channels, size, size)
@@ -477,9 +502,9 @@ class CSAE(ClassifyingAutoencoder):
             convolutional pair by default.
 
     Raises:
-        ValueError: The centroids are not a finite (K, d) tensor with K >= 2 and rows of one
-            common positive norm, they do not fit ``config``, or ``noise`` is negative or not
-            finite.
+        ValueError: The centroids are not a finite (K, d) tensor of K >= 2 different rows of one
+            common norm between 1e-15 and 1e15, they do not fit ``config``, or ``noise`` is
+            negative or not finite.
     """
 
     centroids: Tensor
@@ -487,23 +512,12 @@ class CSAE(ClassifyingAutoencoder):
     def __init__(
         self, centroids: Tensor, *, noise: float = 0.04, config: NetworkConfig | None = None
     ) -> None:
-        if centroids.ndim != 2 or len(centroids) < 2:
-            raise ValueError(
-                f"centroids must have shape (K, d) with K >= 2, got {tuple(centroids.shape)}"
-            )
-        norms = centroids.double().norm(dim=1)
-        norm = norms.mean().item()
-        # Nearest centroid and largest similarity agree only when all norms are equal.
-        if not (norm > 0 and torch.allclose(norms, norms.mean(), rtol=1e-5, atol=0)):
-            raise ValueError(
-                "centroids must be finite with rows of one common positive norm, got norms from "
-                f"{norms.min().item():.6g} to {norms.max().item():.6g}"
-            )
-        if not (math.isfinite(noise) and noise >= 0):
-            raise ValueError(f"noise must be a finite number of at least 0, got {noise!r}")
+        norm = _common_norm(centroids)
+        noise = checks.number("noise", noise, least=0)
         latent_dim = centroids.shape[1]
         if config is None:
             config = NetworkConfig(latent_dim=latent_dim)
+        checks.instance("config", config, NetworkConfig)
         if config.latent_dim != latent_dim:
             raise ValueError(
                 f"centroids have {latent_dim} dimensions, but config.latent_dim is "
@@ -517,9 +531,36 @@ class CSAE(ClassifyingAutoencoder):
     def similarities(self, latents: Tensor) -> Tensor:
         """Return the similarity (N, K) of codes (N, d) to the centroids: z . c_k / |c_k|^2.
 
+        Codes may have more axes than two; the similarities have the same ones before the last.
+
         It is 1 on a centroid itself, and -1/(K - 1) on the other centroids of a simplex. As all
         centroids have the same norm, the most similar centroid is also the nearest one.
 
         Equations: nearest-is-most-similar.
+
+        Raises:
+            ValueError: The codes have other dimensions or another type than the weights.
         """
+        self._check_codes(latents)
         return latents @ (self.centroids / self.centroids.square().sum(dim=1, keepdim=True)).T
+
+
+def _common_norm(centroids: Tensor) -> float:
+    """Check centroids; return the norm that they share."""
+    hint = "csae.pedcc and csae.simplex make them"
+    checks.tensor("centroids", centroids, ("K", "d"), floating=True, hint=hint)
+    if len(centroids) < 2:
+        raise ValueError(f"centroids must be at least 2, got {checks.show(centroids)}")
+    norms = centroids.detach().double().norm(dim=1)
+    norm: float = norms.mean().item()
+    # Nearest centroid and largest similarity agree only when all norms are equal.
+    shared = torch.allclose(norms, norms.mean(), rtol=1e-5, atol=0)
+    if not (shared and _SMALLEST_NORM <= norm <= _LARGEST_NORM):
+        raise ValueError(
+            "centroids must be finite with rows of one common positive norm, from "
+            f"{_SMALLEST_NORM:g} to {_LARGEST_NORM:g}, got norms from {norms.min().item():.6g} to "
+            f"{norms.max().item():.6g}"
+        )
+    if len(torch.unique(centroids.detach().float(), dim=0)) < len(centroids):
+        raise ValueError("centroids must differ from each other, got some that are the same")
+    return norm

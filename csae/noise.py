@@ -1,6 +1,6 @@
 """Gaussian noise on latent codes, during training only; what it does, and measures of that.
 
-Taught in the chapter on noise injection. This module stands below the rest of the package.
+Taught in the chapter on noise injection. This module stands near the bottom of the package.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from csae import checks
 from csae.distributed import own_rows
 
 SHAPES = ("linear", "cosine")
@@ -42,13 +43,13 @@ class GaussianNoise(nn.Module):
 
     @std.setter
     def std(self, value: float) -> None:
-        _check_at_least_zero("std", value)
-        self._std = value
+        self._std = checks.number("std", value, least=0)
 
     def forward(self, latents: Tensor) -> Tensor:
         """Return ``latents``, of any shape, with noise added in training mode."""
         if not self.training or self.std == 0:
             return latents
+        checks.tensor("latents", latents, floating=True)
         dtype, device = latents.dtype, latents.device
         shape = latents.shape[1:]
         noise = own_rows(
@@ -83,10 +84,10 @@ class NoiseSchedule:
     shape: str = "linear"
 
     def __post_init__(self) -> None:
-        _check_at_least_zero("start", self.start)
-        _check_at_least_zero("end", self.end)
-        if self.shape not in SHAPES:
-            raise ValueError(f"shape must be one of {SHAPES}, got {self.shape!r}")
+        checks.instance("noise", self.noise, GaussianNoise, "a CSAE's is model.noise")
+        for name in ("start", "end"):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name), least=0))
+        checks.choice("shape", self.shape, SHAPES)
 
     def std(self, progress: float) -> float:
         """Return the standard deviation at some progress of training, from 0 to 1.
@@ -94,8 +95,7 @@ class NoiseSchedule:
         Raises:
             ValueError: ``progress`` is out of range.
         """
-        if not 0 <= progress <= 1:
-            raise ValueError(f"progress must be in 0..1, got {progress!r}")
+        progress = checks.number("progress", progress, least=0, most=1)
         done = progress if self.shape == "linear" else (1 - math.cos(math.pi * progress)) / 2
         return (1 - done) * self.start + done * self.end
 
@@ -108,12 +108,11 @@ def closest_distance(centroids: Tensor) -> float:
     """Return the distance between the two closest of K centroids (K, d), K >= 2.
 
     Raises:
-        ValueError: The centroids have another shape.
+        ValueError: The centroids have another shape or are not finite.
     """
-    if centroids.ndim != 2 or len(centroids) < 2:
-        raise ValueError(
-            f"centroids must have shape (K, d) with K >= 2, got {tuple(centroids.shape)}"
-        )
+    checks.tensor("centroids", centroids, ("K", "d"), floating=True, finite=True)
+    if len(centroids) < 2:
+        raise ValueError(f"centroids must be at least 2, got {checks.show(centroids)}")
     return torch.nn.functional.pdist(centroids.double()).min().item()
 
 
@@ -134,10 +133,9 @@ def crossing_probability(std: float, distance: float, num_classes: int = 2) -> f
     Raises:
         ValueError: An argument is out of range.
     """
-    _check_at_least_zero("std", std)
-    _check_positive("distance", distance)
-    if not isinstance(num_classes, int) or num_classes < 2:
-        raise ValueError(f"num_classes must be an integer of at least 2, got {num_classes!r}")
+    std = checks.number("std", std, least=0)
+    distance = checks.number("distance", distance, above=0)
+    num_classes = checks.integer("num_classes", num_classes, 2)
     if std == 0:
         return 0.0
     margin = distance / (2 * std)
@@ -148,7 +146,8 @@ def crossing_probability(std: float, distance: float, num_classes: int = 2) -> f
     # A simplex differs from K orthogonal points by a shift. There the noise along each point's own
     # axis is independent of the others'.
     apart = math.sqrt(2) * margin
-    own = torch.linspace(-apart - 12, 12, 20_001, dtype=torch.float64)  # noise on the own axis
+    # Noise on the own axis.
+    own = torch.linspace(-apart - 12, 12, 20_001, dtype=torch.float64, device="cpu")
     density = torch.exp(-(own**2) / 2) / math.sqrt(2 * math.pi)
     # 1 - Phi^(K - 1), without cancellation where Phi is nearly 1
     lost = -torch.expm1((num_classes - 1) * torch.special.log_ndtr(own + apart))
@@ -169,11 +168,8 @@ def crossing_std(probability: float, distance: float) -> float:
     Raises:
         ValueError: An argument is out of range.
     """
-    if not 0 < probability < 0.5:
-        raise ValueError(
-            f"probability must be between 0 and 0.5, both excluded, got {probability!r}"
-        )
-    _check_positive("distance", distance)
+    probability = checks.number("probability", probability, above=0, below=0.5)
+    distance = checks.number("distance", distance, above=0)
     return -distance / (2 * NormalDist().inv_cdf(probability))
 
 
@@ -202,12 +198,14 @@ def squared_jacobian_norm(
         (N,) float64.
 
     Raises:
-        ValueError: ``latents`` is not two-dimensional and floating-point, or ``probes`` is below 1.
+        ValueError: ``latents`` is not two-dimensional and floating-point, ``probes`` is below 1, or
+            ``decode`` returns something else than images.
     """
-    _check_latents(latents)
-    if probes is not None and probes < 1:
-        raise ValueError(f"probes must be at least 1, got {probes!r}")
-    generator = torch.Generator().manual_seed(seed)
+    checks.function("decode", decode)
+    _check_latents("latents", latents)
+    if probes is not None:
+        probes = checks.integer("probes", probes, 1)
+    generator = _generator(seed)
     parts = []
     for codes in torch.split(latents.detach(), _CHUNK):
         derivative = _directional_derivative(decode, codes)
@@ -273,18 +271,21 @@ def noise_increase(
     Raises:
         ValueError: An argument is out of range, or shapes do not agree.
     """
-    _check_latents(latents)
-    _check_positive("std", std)
-    if draws < 1:
-        raise ValueError(f"draws must be at least 1, got {draws!r}")
-    if len(images) != len(latents):
-        raise ValueError(f"images must be as many as the {len(latents)} codes, got {len(images)}")
-    generator = torch.Generator().manual_seed(seed)
+    checks.function("decode", decode)
+    _check_latents("latents", latents)
+    checks.tensor("images", images, floating=True)
+    std = checks.number("std", std, above=0)
+    draws = checks.integer("draws", draws, 1)
+    if images.ndim == 0 or len(images) != len(latents):
+        raise ValueError(
+            f"images must be as many as the {len(latents)} codes, got {checks.show(images)}"
+        )
+    generator = _generator(seed)
     spreads, curvatures = [], []
     for codes, wanted in zip(
         torch.split(latents, _CHUNK), torch.split(images, _CHUNK), strict=True
     ):
-        quiet = decode(codes).double()
+        quiet = _decoded(decode, codes).double()
         if quiet.shape != wanted.shape:
             raise ValueError(
                 f"images must have the shape {tuple(quiet.shape[1:])} that decode returns, "
@@ -323,9 +324,10 @@ def doubt_penalty(probabilities: Tensor, logit_std: float) -> Tensor:
     Raises:
         ValueError: An argument is out of range.
     """
-    _check_at_least_zero("logit_std", logit_std)
-    if probabilities.ndim != 2:
-        raise ValueError(f"probabilities must have shape (N, K), got {tuple(probabilities.shape)}")
+    logit_std = checks.number("logit_std", logit_std, least=0)
+    checks.tensor("probabilities", probabilities, ("N", "K"), floating=True, least=0)
+    if not (probabilities >= 0).all() or not (probabilities.sum(dim=1) - 1).abs().le(1e-2).all():
+        raise ValueError("probabilities must be at least 0, and each row must sum to 1")
     return logit_std**2 / 4 * (1 - probabilities.square().sum(dim=1))
 
 
@@ -351,13 +353,13 @@ def path_steps(
     Raises:
         ValueError: An argument is out of range, or shapes do not agree.
     """
-    _check_latents(start)
-    if end.shape != start.shape:
-        raise ValueError(f"end must have the shape of start {tuple(start.shape)}, got {end.shape}")
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps!r}")
+    checks.function("decode", decode)
+    _check_latents("start", start)
+    checks.tensor("end", end, dtype=start.dtype)
+    checks.same_shape("start", start, "end", end)
+    steps = checks.integer("steps", steps, 1)
     moved = []
-    before = decode(start)
+    before = _decoded(decode, start)
     for k in range(1, steps + 1):
         after = decode(torch.lerp(start, end, k / steps))
         moved.append((after.double() - before.double()).flatten(1).norm(dim=1))
@@ -376,30 +378,32 @@ def _directional_derivative(
     """
     with torch.enable_grad():
         codes = codes.requires_grad_()
-        images = decode(codes)
+        images = _decoded(decode, codes)
         u = torch.zeros_like(images, requires_grad=True)
         (pulled_back,) = torch.autograd.grad(images, codes, u, create_graph=True)
     return lambda v: torch.autograd.grad(pulled_back, u, v, retain_graph=True)[0]
 
 
+def _generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(checks.seed("seed", seed))
+
+
 def _randn(like: Tensor, generator: torch.Generator) -> Tensor:
     """Draw on the CPU, so that a seed means the same on every device."""
-    return torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
+    drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device="cpu")
+    return drawn.to(like.device)
 
 
-def _check_latents(latents: Tensor) -> None:
-    if latents.ndim != 2 or not latents.is_floating_point():
+def _check_latents(name: str, latents: Tensor) -> None:
+    checks.tensor(name, latents, ("N", "d"), floating=True)
+
+
+def _decoded(decode: Callable[[Tensor], Tensor], codes: Tensor) -> Tensor:
+    """Decode codes, and check what a function from elsewhere returns."""
+    images = checks.tensor("what decode returns", decode(codes), floating=True)
+    if images.ndim == 0 or len(images) != len(codes):
         raise ValueError(
-            f"latents must be floating-point of shape (N, d), got {latents.dtype} of shape "
-            f"{tuple(latents.shape)}"
+            f"what decode returns must be an image for each of {len(codes)} codes, got "
+            f"{checks.show(images)}"
         )
-
-
-def _check_at_least_zero(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive, finite number, got {value!r}")
+    return images

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from csae import checks
 from csae.centroids import pedcc
 from csae.data import DATASETS, SAMPLES, Augmentation
 from csae.losses import (
@@ -32,7 +33,7 @@ class Recipe:
     of pixels in [0, 1].
 
     Attributes:
-        latent_dim: Numbers in a code.
+        latent_dim: Dimensions of a code, at least 1.
         noise: Standard deviation of the latent noise, as a fraction of the centroids' norm, which
             is the square root of ``latent_dim``.
         classification: Weight of the cross-entropy on centroid similarities.
@@ -44,6 +45,9 @@ class Recipe:
         wavelet: Weight of the squared error of the Haar details on three levels.
         sobel: Weight of the squared error of the Sobel gradients.
         training: Optimiser, schedule, augmentation and machine.
+
+    Raises:
+        ValueError: A value is out of range.
     """
 
     latent_dim: int = 40
@@ -57,6 +61,19 @@ class Recipe:
     sobel: float = 0.0
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        checks.choice("centroid_space", self.centroid_space, SPACES)
+        checks.instance("training", self.training, TrainingConfig)
+        checked: dict[str, float] = {
+            "latent_dim": checks.integer("latent_dim", self.latent_dim, 1),
+            "noise": checks.number("noise", self.noise, least=0),
+            "smoothing": checks.number("smoothing", self.smoothing, above=0, below=1),
+        }
+        for term in ("classification", "centroid", "reconstruction", "wavelet", "sobel"):
+            checked[term] = checks.number(f"{term}_weight", getattr(self, term), least=0)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
     def build(self, num_classes: int) -> tuple[CSAE, JointLoss]:
         """Make the model and the loss; the network's first weights come from PyTorch's generator.
 
@@ -64,11 +81,10 @@ class Recipe:
         one, turned as ``training.seed`` says.
 
         Raises:
-            ValueError: A value is out of range.
+            ValueError: ``num_classes`` is out of range, or all weights are 0.
         """
-        if self.centroid_space not in SPACES:
-            raise ValueError(f"centroid_space must be one of {SPACES}, got {self.centroid_space!r}")
-        norm = math.sqrt(self.latent_dim) if self.latent_dim > 0 else 1.0
+        num_classes = checks.integer("num_classes", num_classes, 2)
+        norm = math.sqrt(self.latent_dim)
         seed = self.training.seed
         centroids, _ = pedcc(num_classes, self.latent_dim, scale=norm, seed=seed)
         terms = {
@@ -83,10 +99,17 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Return the recipe that `dataclasses.asdict` took apart."""
-        training = dict(values["training"])
-        training["augmentation"] = Augmentation(**training["augmentation"])
-        return cls(**{**values, "training": TrainingConfig(**training)})
+        """Return the recipe that `dataclasses.asdict` took apart.
+
+        Raises:
+            ValueError: ``values`` is something else.
+        """
+        try:
+            training = dict(values["training"])
+            training["augmentation"] = Augmentation(**training["augmentation"])
+            return cls(**{**values, "training": TrainingConfig(**training)})
+        except (KeyError, TypeError) as error:  # a field that is missing, or one too many
+            raise ValueError(f"values must be those of a recipe: {error}") from error
 
 
 # Small batches and Muon: the sweeps quick-mnist and quick-fashion-mnist compare them with large
@@ -95,7 +118,7 @@ _QUICK = Recipe(training=TrainingConfig(epochs=1, batch_size=64, optimizer="muon
 
 # The paper names its ingredients: cross-entropy, squared error, wavelet loss, noise, Adam and a
 # schedule. The weights, the wavelet and the lengths are ours.
-_SEED = Recipe(
+_PAPER = Recipe(
     reconstruction=10.0,
     wavelet=10.0,
     training=TrainingConfig(
@@ -147,11 +170,11 @@ _BEST_HANDWRITING = Recipe(
 )
 
 # `recipe` fits "quick" and "best" to a data set.
-RECIPES = {"quick": _QUICK, "best": _BEST_CLOTHES, "seed": _SEED, "published-code": _PUBLISHED_CODE}
+RECIPES = {"quick": _QUICK, "best": _BEST_CLOTHES, "paper": _PAPER, "published-code": _PUBLISHED_CODE}
 ABOUT = {
     "quick": "a good model in about a minute of two processor cores",
     "best": "the strongest of our search so far; up to an hour of a processor, minutes of a GPU",
-    "seed": "what the paper describes, with our choices where it is silent",
+    "paper": "what the paper describes, with our choices where it is silent",
     "published-code": "the settings of the authors' published code, its defects repaired",
 }
 
@@ -168,12 +191,8 @@ def recipe(name: str, dataset: str) -> Recipe:
         ValueError: There is no such recipe or data set.
     """
     samples = tuple(f"{sample}-sample" for sample in SAMPLES)
-    for argument, value, allowed in (
-        ("name", name, tuple(RECIPES)),
-        ("dataset", dataset, (*DATASETS, *samples)),
-    ):
-        if value not in allowed:
-            raise ValueError(f"{argument} must be one of {allowed}, got {value!r}")
+    checks.choice("name", name, tuple(RECIPES))
+    checks.choice("dataset", dataset, (*DATASETS, *samples))
     clothes = dataset.startswith("fashion")
     if name == "best":
         return _BEST_CLOTHES if clothes else _BEST_HANDWRITING

@@ -15,7 +15,9 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 
+from csae import checks
 from csae.files import write_whole
 from csae.networks import CSAE, NetworkConfig
 
@@ -37,7 +39,20 @@ def save_checkpoint(model: CSAE, path: str | os.PathLike[str], *, dataset: str) 
 
     Returns:
         SHA-256 of the file, in hexadecimal.
+
+    Raises:
+        ValueError: ``model`` is no CSAE, or its weights are not float32.
     """
+    hint = "pass the model that a wrapper holds, such as ._orig_mod of a compiled one"
+    checks.instance("model", model, CSAE, hint)
+    path = checks.path("path", path)
+    checks.instance("dataset", dataset, str)
+    for name, weights in model.state_dict().items():
+        if weights.is_floating_point() and weights.dtype != torch.float32:
+            raise ValueError(
+                f"model must have float32 weights, got {checks.show(weights)} in {name}; "
+                "model.float() makes them"
+            )
     header = {
         "format": _FORMAT,
         "num_classes": model.num_classes,
@@ -49,7 +64,7 @@ def save_checkpoint(model: CSAE, path: str | os.PathLike[str], *, dataset: str) 
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     # One entry only: safetensors does not keep the order of several, and the hash must repeat.
     content = safetensors.torch.save(tensors, {"csae": json.dumps(header)})
-    write_whole(Path(path), content)
+    write_whole(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -65,7 +80,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[CSAE, dict[str, Any]]
         ValueError: The file is not safetensors, not a CSAE checkpoint, or one of another
             architecture.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     if path.is_dir():
         raise FileNotFoundError(f"{path} is a folder: name the .safetensors file inside it")
     if not path.is_file():

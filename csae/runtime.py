@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 import csae
+from csae import checks
 
 ACCELERATORS = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -70,8 +71,10 @@ def resolve_device(accelerator: str) -> torch.device:
     """Return the device a name stands for; ``"auto"`` is CUDA, else MPS, else the CPU.
 
     Raises:
-        ValueError: The accelerator is not present.
+        ValueError: The accelerator is unknown or not present. Which of several GPUs is used is
+            not said here, but by ``CUDA_VISIBLE_DEVICES``.
     """
+    checks.choice("accelerator", accelerator, ACCELERATORS)
     present = {"cpu": True, "cuda": torch.cuda.is_available()}
     present["mps"] = torch.backends.mps.is_available()
     if accelerator == "auto":
@@ -83,7 +86,13 @@ def resolve_device(accelerator: str) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """Return ``"fp32"`` or ``"bf16"``; ``"auto"`` is bf16 where the device computes with it."""
+    """Return ``"fp32"`` or ``"bf16"``; ``"auto"`` is bf16 where the device computes with it.
+
+    Raises:
+        ValueError: ``precision`` is unknown, or ``device`` is no device.
+    """
+    checks.choice("precision", precision, PRECISIONS)
+    checks.instance("device", device, torch.device, "resolve_device returns one")
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -202,11 +211,11 @@ def attainable(intensity: float, *, peak: float, bandwidth: float) -> float:
         bandwidth: Bytes a second of its memory.
 
     Raises:
-        ValueError: An argument is not positive.
+        ValueError: An argument is not a positive number.
     """
-    for name, value in (("intensity", intensity), ("peak", peak), ("bandwidth", bandwidth)):
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value!r}")
+    intensity = checks.number("intensity", intensity, above=0)
+    peak = checks.number("peak", peak, above=0, infinite=True)
+    bandwidth = checks.number("bandwidth", bandwidth, above=0, infinite=True)
     return min(peak, bandwidth * intensity)
 
 
@@ -222,7 +231,12 @@ def fastest(work: Callable[[], object], repeats: int = 3) -> float:
     """Return the seconds a piece of work takes: the fastest of several times, after one to warm up.
 
     Whatever else a machine does can only slow it down, so the fastest is the least disturbed.
+
+    Raises:
+        ValueError: ``work`` is no function, or ``repeats`` is below 1.
     """
+    checks.function("work", work)
+    repeats = checks.integer("repeats", repeats, 1)
     work()
     times = []
     for _ in range(repeats):
@@ -249,6 +263,7 @@ def require_extra(extra: str, *packages: str) -> None:
 
 def environment(device: torch.device) -> dict[str, Any]:
     """Describe what a run ran on: versions, device, threads, platform and commit."""
+    checks.instance("device", device, torch.device, "resolve_device returns one")
     if device.type == "cuda":
         device_name = torch.cuda.get_device_name(device)
     else:

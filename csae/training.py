@@ -1,6 +1,6 @@
 """The training loop: it takes a model, a loss and data without knowing which.
 
-Lightning Fabric lies under the loop: it starts the processes, places model and numbers, and
+Lightning Fabric lies under the loop: it starts the processes, places model and batches, and
 averages gradients. Whatever the number of processes, a batch holds the same images with the same
 random changes and the same noise.
 
@@ -26,15 +26,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR, StepLR
 from tqdm import tqdm
 
+from csae import checks
 from csae.data import Augmentation, ImageDataset, batches
 from csae.distributed import share_batch_norm
 from csae.muon import Muon
+from csae.progress import bar as progress_bar
 from csae.runtime import (
     ACCELERATORS,
     PRECISIONS,
@@ -103,39 +106,45 @@ class TrainingConfig:
     cuda_graphs: bool = True
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("epochs", 1),
-            ("batch_size", 2),
-            ("seed", 0),
-            ("devices", 1),
-            ("num_nodes", 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+        checked = {
+            name: checks.integer(name, getattr(self, name), least)
+            for name, least in (
+                ("epochs", 1),
+                ("batch_size", 2),
+                ("devices", 1),
+                ("num_nodes", 1),
+            )
+        }
         taken = self.images_per_epoch
-        if taken is not None and (not isinstance(taken, int) or taken < self.batch_size):
-            raise ValueError(
-                f"images_per_epoch must be None or an integer of at least the batch_size "
-                f"{self.batch_size}, got {taken!r}"
-            )
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValueError(
-                f"learning_rate must be a positive, finite number, got {self.learning_rate!r}"
-            )
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(
-                f"weight_decay must be a finite number of at least 0, got {self.weight_decay!r}"
-            )
+        if taken is not None:
+            checked["images_per_epoch"] = _images_per_epoch(taken, checked["batch_size"])
+        checked["seed"] = checks.seed("seed", self.seed)
+        checked["cuda_graphs"] = checks.flag("cuda_graphs", self.cuda_graphs)
+        checks.instance("augmentation", self.augmentation, Augmentation)
         for name, allowed in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("accelerator", ACCELERATORS),
             ("precision", PRECISIONS),
-            ("cuda_graphs", (True, False)),
         ):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name} must be one of {allowed}, got {getattr(self, name)!r}")
+            checks.choice(name, getattr(self, name), allowed)
+        numbers = {
+            "learning_rate": checks.number("learning_rate", self.learning_rate, above=0),
+            "weight_decay": checks.number("weight_decay", self.weight_decay, least=0),
+        }
+        # As plain numbers of Python, whatever kind they came in: they go into records.
+        for name, value in (checked | numbers).items():
+            object.__setattr__(self, name, value)
+
+
+def _images_per_epoch(value: object, batch_size: int) -> int:
+    try:
+        return checks.integer("images_per_epoch", value, batch_size)
+    except ValueError:
+        raise ValueError(
+            f"images_per_epoch must be None or an integer of at least the batch_size {batch_size}, "
+            f"got {checks.show(value)}"
+        ) from None
 
 
 def launch(config: TrainingConfig) -> Fabric:
@@ -149,14 +158,18 @@ def launch(config: TrainingConfig) -> Fabric:
     Equations: mean-gradient.
 
     Raises:
-        ValueError: The accelerator is not present, or the batch cannot be shared evenly.
+        ValueError: The accelerator is not present, the batch cannot be shared evenly, or other
+            processes have been started than the configuration asks for.
     """
+    checks.instance("config", config, TrainingConfig)
     device = resolve_device(config.accelerator)
-    devices, num_nodes = config.devices, config.num_nodes
-    if "TORCHELASTIC_RUN_ID" in os.environ and devices == num_nodes == 1:
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        num_nodes = int(os.environ["WORLD_SIZE"]) // devices
+    devices, num_nodes = launched_processes(config)
     processes = devices * num_nodes
+    if device.type == "cuda" and devices > torch.cuda.device_count():
+        raise ValueError(
+            f"devices must be at most the {torch.cuda.device_count()} that are present, "
+            f"got {devices}"
+        )
     if config.batch_size % processes:
         raise ValueError(
             f"batch_size must be a multiple of the {processes} processes that share a batch, "
@@ -167,7 +180,75 @@ def launch(config: TrainingConfig) -> Fabric:
     strategy = shared if processes > 1 else "auto"
     fabric = _fabric(config, device, strategy=strategy, devices=devices, num_nodes=num_nodes)
     fabric.launch()
+    if fabric.world_size != processes:
+        raise ValueError(
+            f"devices and num_nodes must be those that were started, {fabric.world_size} processes "
+            f"in all, got {devices} and {num_nodes}"
+        )
     return fabric
+
+
+def launched_processes(config: TrainingConfig) -> tuple[int, int]:
+    """Return the processes on each machine, and the machines, that will train.
+
+    They are those of the configuration, unless ``torchrun`` says how many there are.
+
+    Raises:
+        ValueError: torchrun or SLURM has started others than the configuration asks for, or
+            variables that tell a process its place are missing.
+    """
+    devices, num_nodes = config.devices, config.num_nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ and devices == num_nodes == 1:
+        devices = _count("LOCAL_WORLD_SIZE")
+        num_nodes = _count("WORLD_SIZE") // devices
+    _check_launched(devices, num_nodes)
+    return devices, num_nodes
+
+
+def _check_launched(devices: int, num_nodes: int) -> None:
+    """Compare the processes that torchrun or SLURM says it has started with those asked for."""
+    asked, here = devices * num_nodes, os.environ
+    if "TORCHELASTIC_RUN_ID" in here:
+        launcher, counts = "torchrun", {"WORLD_SIZE": asked, "LOCAL_WORLD_SIZE": devices}
+        places: tuple[str, ...] = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+        way_out = "leave out devices and num_nodes"
+    elif SLURMEnvironment.detect():
+        launcher, counts = "SLURM", {"SLURM_NTASKS": asked}
+        counts |= {"SLURM_NTASKS_PER_NODE": devices} if asked > 1 else {}
+        counts |= {"SLURM_NNODES": num_nodes} if "SLURM_NNODES" in here else {}
+        places = ("SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID") if asked > 1 else ()
+        way_out = (
+            f"start it with srun --nodes={num_nodes} --ntasks-per-node={devices}, or give the "
+            "devices and num_nodes of the job, or unset SLURM_NTASKS to leave SLURM out of it"
+        )
+    elif num_nodes > 1:
+        launcher, counts, way_out = "", {}, "start it with torchrun or srun, or set them"
+        places = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
+    else:
+        return
+    for name, count in counts.items():
+        if here.get(name) != str(count):
+            raise ValueError(
+                f"devices and num_nodes ask for {devices} and {num_nodes}, which makes {name} "
+                f"{count}, but {launcher} has set it to {here.get(name)!r}: {way_out}"
+            )
+    if missing := [name for name in places if name not in here]:
+        raise ValueError(
+            f"devices={devices} and num_nodes={num_nodes} need the environment variables "
+            f"{', '.join(places)}, by which a process finds the others; not set: "
+            f"{', '.join(missing)}. Way out: {way_out}"
+        )
+
+
+def _count(variable: str) -> int:
+    """Read how many processes a launcher says it has started."""
+    said = os.environ.get(variable, "")
+    if not said.isdecimal() or int(said) == 0:
+        raise ValueError(
+            f"the environment variable {variable} must be an integer of at least 1, got {said!r}: "
+            "start the processes with torchrun, or unset TORCHELASTIC_RUN_ID"
+        )
+    return int(said)
 
 
 def _fabric(config: TrainingConfig, device: torch.device, **processes: Any) -> Fabric:
@@ -190,7 +271,7 @@ def train(
     validate: Callable[[nn.Module], Metrics] | None = None,
     on_epoch: Callable[[Metrics], None] | None = None,
     on_step: Callable[[float], None] | None = None,
-    state_file: Path | None = None,
+    state_file: str | os.PathLike[str] | None = None,
     save_every: float = 60.0,
     fabric: Fabric | None = None,
     progress: bool = True,
@@ -223,11 +304,21 @@ def train(
         and what ``validate`` returned with ``validation_`` before each name.
 
     Raises:
-        ValueError: The batch is larger than the data set, or ``state_file`` is no state of this
-            run.
+        ValueError: An argument is something else, the batch is larger than the data set, its labels
+            are others than the classes of model or criterion, or ``state_file`` is no state of
+            this run.
         FloatingPointError: The loss is no longer finite. The state is that of an earlier moment.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the current step.
     """
+    _check_arguments(model, criterion, dataset, config)
+    for name, call in (("validate", validate), ("on_epoch", on_epoch), ("on_step", on_step)):
+        if call is not None:
+            checks.function(name, call)
+    state_file = None if state_file is None else checks.path("state_file", state_file)
+    save_every = checks.number("save_every", save_every, least=0)
+    progress = checks.flag("progress", progress)
+    if fabric is not None:
+        checks.instance("fabric", fabric, Fabric, "csae.training.launch returns one")
     steps = steps_per_epoch(dataset, config)
     fabric = launch(config) if fabric is None else fabric
     device, share = fabric.device, config.batch_size // fabric.world_size
@@ -274,7 +365,7 @@ def train(
                 output = forward(images)
                 terms = criterion(output, images, labels)
                 stepper.zero_grad()
-                fabric.backward(terms["loss"])
+                fabric.backward(_loss(terms))
                 stepper.step()
                 schedule.step()
                 state.add(terms)
@@ -313,17 +404,25 @@ def visiting_order(count: int, config: TrainingConfig, epoch: int) -> Tensor:
         count: Images in the data set, at least ``config.batch_size``.
         config: How to train.
         epoch: From 1.
+
+    Raises:
+        ValueError: An argument is out of range.
     """
+    checks.instance("config", config, TrainingConfig)
+    count = checks.integer("count", count, config.batch_size)
+    epoch = checks.integer("epoch", epoch, 1)
     # PyTorch's generator heeds 32 bits of a seed: NumPy makes them of both numbers.
     mixed = np.random.SeedSequence((config.seed, epoch)).generate_state(1)
     generator = torch.Generator().manual_seed(int(mixed[0]))
     steps = _steps(count, config)
-    order = torch.randperm(count, generator=generator)
+    order = torch.randperm(count, generator=generator, device="cpu")
     return order[: steps * config.batch_size].view(steps, config.batch_size)
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> Optimizer:
     """Return the optimiser of a configuration for a model's parameters."""
+    checks.instance("model", model, nn.Module)
+    checks.instance("config", config, TrainingConfig)
     settings: dict[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     # One kernel for the whole update instead of several for each parameter.
     settings["fused"] = next(model.parameters()).device.type in ("cpu", "cuda")
@@ -342,6 +441,9 @@ def make_schedule(optimizer: Optimizer, config: TrainingConfig, steps: int) -> L
 
     Equations: one-cycle.
     """
+    checks.instance("optimizer", optimizer, Optimizer)
+    checks.instance("config", config, TrainingConfig)
+    steps = checks.integer("steps", steps, 1)
     total = config.epochs * steps
     if config.schedule == "one-cycle":
         return OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=total)
@@ -391,15 +493,13 @@ def range_test(
         steps: How many steps, at least 2.
 
     Raises:
-        ValueError: An argument is out of range, or the batch is larger than the data set.
+        ValueError: An argument is out of range, or the batch is larger than the data set, or see
+            `train`.
     """
-    if not 0 < lowest < highest < math.inf:
-        raise ValueError(
-            f"lowest and highest must be finite, with 0 < lowest < highest, got {lowest!r} and "
-            f"{highest!r}"
-        )
-    if not isinstance(steps, int) or steps < 2:
-        raise ValueError(f"steps must be an integer of at least 2, got {steps!r}")
+    _check_arguments(model, criterion, dataset, config)
+    lowest = checks.number("lowest", lowest, above=0)
+    highest = checks.number("highest", highest, above=lowest)
+    steps = checks.integer("steps", steps, 2)
     epochs = math.ceil(steps / steps_per_epoch(dataset, config))
     device = resolve_device(config.accelerator)
     fabric = _fabric(config, device, devices=1)
@@ -407,7 +507,9 @@ def range_test(
     trial.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(trial, config)
     prepared, stepper = fabric.setup(trial, optimizer)
-    rates = lowest * (highest / lowest) ** (torch.arange(steps).double() / (steps - 1))
+    rates = lowest * (highest / lowest) ** (
+        torch.arange(steps, device="cpu").double() / (steps - 1)
+    )
     orders = [visiting_order(len(dataset), config, epoch + 1).flatten() for epoch in range(epochs)]
     losses: list[float] = []
     mean, keep = 0.0, 0.9
@@ -422,7 +524,7 @@ def range_test(
             image_size=model.image_size,  # type: ignore[arg-type]
         )
         for rate, (images, labels) in zip(rates.tolist(), drawn, strict=True):
-            loss = criterion(prepared(images), images, labels)["loss"]
+            loss = _loss(criterion(prepared(images), images, labels))
             mean = keep * mean + (1 - keep) * loss.item()
             smoothed = mean / (1 - keep ** (len(losses) + 1))  # as if it had not begun at zero
             if not math.isfinite(smoothed):
@@ -435,7 +537,7 @@ def range_test(
             stepper.zero_grad()
             fabric.backward(loss)
             stepper.step()
-    return RangeTest(rates[: len(losses)], torch.tensor(losses, dtype=torch.float64))
+    return RangeTest(rates[: len(losses)], torch.tensor(losses, dtype=torch.float64, device="cpu"))
 
 
 def summary(metrics: Metrics) -> str:
@@ -456,8 +558,10 @@ def steps_per_epoch(dataset: ImageDataset, config: TrainingConfig) -> int:
     """Return the steps of an epoch: its full batches.
 
     Raises:
-        ValueError: The batch is larger than the data set.
+        ValueError: The batch is larger than the data set, or an argument is something else.
     """
+    checks.instance("dataset", dataset, ImageDataset)
+    checks.instance("config", config, TrainingConfig)
     if config.batch_size > len(dataset):
         raise ValueError(
             f"batch_size must be at most the {len(dataset):,} training images, "
@@ -470,11 +574,34 @@ def _steps(count: int, config: TrainingConfig) -> int:
     return min(count, config.images_per_epoch or count) // config.batch_size
 
 
+def _check_arguments(model: Any, criterion: Any, dataset: Any, config: Any) -> None:
+    """Refuse what does not fit together before anything starts."""
+    checks.instance("config", config, TrainingConfig)
+    checks.instance("dataset", dataset, ImageDataset)
+    checks.instance("model", model, nn.Module)
+    if not isinstance(getattr(model, "image_size", None), int):
+        raise ValueError(
+            "model must have an attribute image_size, the height and width of the images it takes, "
+            f"got {type(model).__name__} without one"
+        )
+    checks.function("criterion", criterion)
+    # Once, here: in a step on a GPU nobody looks at the labels.
+    checks.labels("dataset.labels", dataset.labels, len(dataset), dataset.num_classes)
+    parts = criterion.modules() if isinstance(criterion, nn.Module) else ()
+    for part in (model, *parts):
+        classes = getattr(part, "num_classes", None)
+        if isinstance(classes, int) and classes != dataset.num_classes:
+            raise ValueError(
+                f"dataset has {dataset.num_classes} classes, but {type(part).__name__} was built "
+                f"for {classes}"
+            )
+
+
 def _bar(config: TrainingConfig, steps: int, progress: bool) -> tqdm:
-    return tqdm(
+    return progress_bar(
+        shown=progress,
         total=config.epochs * steps * config.batch_size,
         unit=" images",
-        disable=not progress,
         mininterval=0.5,
         dynamic_ncols=True,
     )
@@ -593,6 +720,17 @@ def _record(model: Any, config: TrainingConfig, device: torch.device) -> Any:
     for buffer, before in buffers:
         buffer.copy_(before)
     return replay
+
+
+def _loss(terms: object) -> Tensor:
+    """Return what is minimised of what a criterion returned."""
+    if not (isinstance(terms, dict) and isinstance(terms.get("loss"), Tensor)):
+        raise ValueError(
+            'criterion must return a dictionary of scalar tensors with "loss" among them, got '
+            f"{checks.show(terms)}"
+        )
+    loss: Tensor = terms["loss"]
+    return loss
 
 
 def _means(state: TrainingState) -> Metrics:

@@ -1,14 +1,15 @@
 """Wavelet transforms of images that gradients flow through, losses made of them, and measures.
 
-Taught in the chapter on the wavelet loss. This module knows nothing of the rest of the package.
+Taught in the chapter on the wavelet loss. This module needs nothing of the package but its
+argument checks.
 
-Names, order and signs of the coefficients are those of PyWavelets, and so are the numbers: the
+Names, order and signs of the coefficients are those of PyWavelets, and so are their values: the
 filters and the handling of borders are read off its transforms. One step along an axis of length n
 is linear, whatever the border mode, so it is a matrix with n columns. The matrices are computed
 once for each length; a transform is then two matrix products, forward and backward. For images of
 up to 128 pixels a side this is faster than strided convolutions (benchmarks/wavelets.py); the work
 per pixel grows with the side, so that from some 512 pixels on convolutions are the better way. A
-matrix holds about n (n + filter length) numbers: 4 kB for 32 pixels in float32, 1 MB for 512.
+matrix holds about n (n + filter length) entries: 4 kB for 32 pixels in float32, 1 MB for 512.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pywt
 import torch
 from torch import Tensor, nn
+
+from csae import checks
 
 Details: TypeAlias = tuple[Tensor, Tensor, Tensor]  # (cH, cV, cD) of one level
 
@@ -78,13 +81,7 @@ def idwt2(coefficients: tuple[Tensor, Details], wavelet: str, mode: str = "symme
             for the wavelet.
     """
     _check_wavelet(wavelet, mode)
-    approximation, details = coefficients
-    bands = (approximation, *details)
-    shapes = [tuple(band.shape) for band in bands]
-    if len(bands) != 4 or len(set(shapes)) > 1:
-        raise ValueError(
-            f"coefficients must be (cA, (cH, cV, cD)) of one shape, got shapes {shapes}"
-        )
+    approximation, (horizontal, vertical, diagonal) = _bands(coefficients)
     _check_images("coefficients", approximation)
     least = 1 if mode == "periodization" else pywt.Wavelet(wavelet).rec_len // 2
     if min(approximation.shape[-2:]) < least:
@@ -92,7 +89,6 @@ def idwt2(coefficients: tuple[Tensor, Details], wavelet: str, mode: str = "symme
             f"coefficients must have sides of at least {least} for wavelet {wavelet!r}, "
             f"got {tuple(approximation.shape)}"
         )
-    horizontal, vertical, diagonal = details
     top = torch.cat((approximation, vertical), dim=-1)
     bottom = torch.cat((horizontal, diagonal), dim=-1)
     return _sandwich(_synthesis, torch.cat((top, bottom), dim=-2), wavelet, mode)
@@ -122,8 +118,7 @@ def wavedec2(
     _check_images("x", x)
     if level is None:
         level = pywt.dwt_max_level(min(x.shape[-2:]), pywt.Wavelet(wavelet).dec_len)
-    if not isinstance(level, int) or level < 0:
-        raise ValueError(f"level must be an integer of at least 0, got {level!r}")
+    level = checks.integer("level", level, 0)
     approximation, details = _decompose(x, wavelet, mode, level)
     return [approximation, *details]
 
@@ -146,16 +141,16 @@ def waverec2(
     Raises:
         ValueError: An argument is out of range, or the bands do not fit together.
     """
-    x, *levels = coefficients
-    if not isinstance(x, Tensor) or any(isinstance(details, Tensor) for details in levels):
-        raise ValueError("coefficients must be [cA_n, (cH_n, cV_n, cD_n), ..., (cH_1, cV_1, cD_1)]")
+    _check_wavelet(wavelet, mode)
+    x, levels = _levels(coefficients)
+    _check_images("coefficients", x)
     for details in levels:
         height, width = details[0].shape[-2:]
         if x.shape[-2] == height + 1:  # the level below had an odd side
             x = x[..., :-1, :]
         if x.shape[-1] == width + 1:
             x = x[..., :-1]
-        x = idwt2((x, (details[0], details[1], details[2])), wavelet, mode)
+        x = idwt2((x, details), wavelet, mode)
     return x
 
 
@@ -197,11 +192,10 @@ class WaveletLoss(nn.Module):
     ) -> None:
         super().__init__()
         _check_wavelet(wavelet, mode)
-        _check_levels(levels)
-        if norm not in NORMS:
-            raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
-        self.wavelet, self.levels, self.norm, self.mode = wavelet, levels, norm, mode
-        self.weights = _band_weights(bands, levels)
+        self.wavelet, self.mode = wavelet, mode
+        self.levels = checks.integer("levels", levels, 1)
+        self.norm = checks.choice("norm", norm, NORMS)
+        self.weights = _band_weights(bands, self.levels)
 
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
         """Compare reconstructions with images, both (N, C, H, W); return a scalar.
@@ -252,7 +246,12 @@ class SobelLoss(nn.Module):
         self.register_buffer("slope", torch.tensor([-0.5, 0.0, 0.5]), persistent=False)
 
     def gradients(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the slopes of images (N, C, H, W) to the right and down, (N, C, H-2, W-2) each."""
+        """Return the slopes of images (N, C, H, W) to the right and down, (N, C, H-2, W-2) each.
+
+        Raises:
+            ValueError: The images are none, or a side has fewer than 3 pixels.
+        """
+        _check_images("images", images, least=3)
         smooth, slope = self.smooth.to(images), self.slope.to(images)
         filters = torch.stack((torch.outer(smooth, slope), torch.outer(slope, smooth)))
         flat = images.reshape(-1, 1, *images.shape[-2:])
@@ -267,8 +266,7 @@ class SobelLoss(nn.Module):
             ValueError: The shapes differ, or a side has fewer than 3 pixels.
         """
         error = _error(reconstructions, images)
-        if min(error.shape[-2:]) < 3:
-            raise ValueError(f"images must have sides of at least 3, got {tuple(error.shape)}")
+        _check_images("images", error, least=3)
         with torch.autocast(error.device.type, enabled=False):
             right, down = self.gradients(error)
         return (right.square() + down.square()).mean()
@@ -298,7 +296,7 @@ def band_energies(
         ValueError: An argument is out of range.
     """
     _check_wavelet(wavelet, mode)
-    _check_levels(levels)
+    levels = checks.integer("levels", levels, 1)
     _check_images("images", images)
     coarse, details = _decompose(images.double(), wavelet, mode, levels)
     bands = {f"A{levels}": coarse}
@@ -321,8 +319,7 @@ def gradient_energy(images: Tensor) -> float:
     Raises:
         ValueError: The images are too small.
     """
-    if images.ndim < 2 or min(images.shape[-2:]) < 2:
-        raise ValueError(f"images must have sides of at least 2, got {tuple(images.shape)}")
+    _check_images("images", images, least=2)
     x = images.double()
     return (x.diff(dim=-1).square().mean() + x.diff(dim=-2).square().mean()).item()
 
@@ -424,13 +421,43 @@ def _split(packed: Tensor) -> tuple[Tensor, Details]:
 
 def _error(reconstructions: Tensor, images: Tensor) -> Tensor:
     """Reconstructions minus images, in at least single precision."""
-    if reconstructions.shape != images.shape:  # never broadcast: it would compare other pixels
-        raise ValueError(
-            f"reconstructions must have the shape of images, {tuple(images.shape)}, "
-            f"got {tuple(reconstructions.shape)}"
-        )
+    _check_images("reconstructions", reconstructions)
     _check_images("images", images)
+    # Broadcast, other pixels would be compared.
+    checks.same_shape("reconstructions", reconstructions, "images", images)
     return reconstructions.to(torch.promote_types(reconstructions.dtype, torch.float32)) - images
+
+
+def _bands(coefficients: Any) -> tuple[Tensor, Details]:
+    """Check the coefficients of one level."""
+    wanted = "coefficients must be (cA, (cH, cV, cD)) of one shape and type"
+    try:
+        approximation, (horizontal, vertical, diagonal) = coefficients
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{wanted}, got {checks.show(coefficients)}") from error
+    bands = (approximation, horizontal, vertical, diagonal)
+    kinds = {(band.shape, band.dtype) for band in bands if isinstance(band, Tensor)}
+    if len(kinds) != 1 or not all(isinstance(band, Tensor) for band in bands):
+        raise ValueError(f"{wanted}, got {', '.join(map(checks.show, bands))}")
+    return approximation, (horizontal, vertical, diagonal)
+
+
+def _levels(coefficients: Any) -> tuple[Tensor, list[Details]]:
+    """Check the coefficients of several levels, as far as they do not depend on each other."""
+    given = isinstance(coefficients, list | tuple) and len(coefficients) > 0
+    x, *levels = coefficients if given else (None,)
+    triples = all(
+        isinstance(details, list | tuple)
+        and len(details) == 3
+        and all(isinstance(band, Tensor) and band.ndim >= 2 for band in details)
+        for details in levels
+    )
+    if not isinstance(x, Tensor) or not triples:
+        raise ValueError(
+            "coefficients must be [cA_n, (cH_n, cV_n, cD_n), ..., (cH_1, cV_1, cD_1)], got "
+            f"{checks.show(coefficients)}"
+        )
+    return x, [(horizontal, vertical, diagonal) for horizontal, vertical, diagonal in levels]
 
 
 def _band_weights(bands: str | Sequence[float], levels: int) -> tuple[float, ...]:
@@ -441,37 +468,33 @@ def _band_weights(bands: str | Sequence[float], levels: int) -> tuple[float, ...
                 f"bands must be one of {tuple(named)} or {levels + 1} weights, got {bands!r}"
             )
         return named[bands]
-    weights = tuple(float(weight) for weight in bands)
+    weights = tuple(
+        checks.number("bands", weight, least=0)
+        for weight in checks.sequence("bands", bands, "weights")
+    )
     if len(weights) != levels + 1:
         raise ValueError(
             f"bands must be {levels + 1} weights for levels={levels} (the approximation, then the "
             f"details of each level, coarse to fine), got {len(weights)}"
         )
-    if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
-        raise ValueError(
-            f"bands must be finite weights of at least 0, one of them above 0, got {weights}"
-        )
+    if not any(weights):
+        raise ValueError(f"bands must be weights, at least one of them above 0, got {weights}")
     return weights
 
 
 def _check_wavelet(wavelet: str, mode: str) -> None:
-    if wavelet not in WAVELETS:
+    if not isinstance(wavelet, str) or wavelet not in WAVELETS:
         raise ValueError(
             "wavelet must be the name of a discrete wavelet of PyWavelets, such as 'haar' or "
-            f"'db4' (csae.wavelets.WAVELETS lists them), got {wavelet!r}"
+            f"'db4' (csae.wavelets.WAVELETS lists them), got {checks.show(wavelet)}"
         )
-    if mode not in MODES:
-        raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
+    checks.choice("mode", mode, MODES)
 
 
-def _check_levels(levels: int) -> None:
-    if not isinstance(levels, int) or levels < 1:
-        raise ValueError(f"levels must be an integer of at least 1, got {levels!r}")
-
-
-def _check_images(name: str, images: Tensor) -> None:
-    if images.ndim < 2 or min(images.shape[-2:]) < 1 or not images.is_floating_point():
+def _check_images(name: str, images: Tensor, least: int = 1) -> None:
+    checks.tensor(name, images)
+    if images.ndim < 2 or min(images.shape[-2:]) < least or not images.is_floating_point():
         raise ValueError(
-            f"{name} must be floating-point of shape (N, C, H, W) with sides of at least 1, "
-            f"got {images.dtype} of shape {tuple(images.shape)}"
+            f"{name} must be floating point of shape (N, C, H, W) with sides of at least {least}, "
+            f"got {checks.show(images)}"
         )

@@ -49,7 +49,7 @@ def test_it_trains_and_is_evaluated_like_a_csae(digits):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"num_classes": 1}, "num_classes must be at least 2, got 1"),
+        ({"num_classes": 1}, "num_classes must be an integer of at least 2, got 1"),
         ({"num_classes": 3, "noise": -1.0}, "must be a finite number of at least 0, got -1.0"),
     ],
 )

@@ -1,14 +1,19 @@
 import dataclasses
+import errno
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from csae import cli, data, runtime
-from csae.data import Augmentation, ImageDataset
+from csae import cli, data, files, runtime
+from csae.data import Augmentation
 
 FAST = ["--epochs", "1", "--batch-size", "32", "--accelerator", "cpu", "--quiet"]
 
@@ -19,10 +24,7 @@ def small(monkeypatch):
     whole = data.load_dataset
 
     def part(*arguments, **options):
-        full = whole(*arguments, **options)
-        return ImageDataset(
-            full.images[:200], full.labels[:200], full.classes, full.name, full.split, "part"
-        )
+        return whole(*arguments, **options).first(200)
 
     monkeypatch.setattr(data, "load_dataset", part)
 
@@ -91,10 +93,23 @@ def test_digits_are_not_mirrored_and_clothes_are(small, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--epochs", "0"], "epochs must be an integer of at least 1, got 0"),
+        (["--epochs", "0"], "epochs must be an integer from 1 to 1,000,000, got 0"),
+        (["--latent-dim", "1000000000"], "latent_dim must be an integer from 1 to 4,096, got 1000"),
+        (["--seed", "18446744073709551616"], "seed must be an integer from 0 to"),
+        (["--seed", "-1"], "seed must be an integer from 0 to"),
+        (["--save-every", "nan"], "save_every must be a number of at least 0, got nan"),
+        (["--save-every", "-1"], "save_every must be a number of at least 0, got -1"),
+        (["--learning-rate", "nan"], "learning_rate must be a finite number"),
+        (["--zoom", "inf"], "zoom must be a finite number"),
+        (["--wavelet-weight", "1e300"], "wavelet_weight must be a finite number"),
+        (["--devices", "0"], "devices must be an integer from 1 to"),
+        (["--devices", "1000000"], "devices must be an integer from 1 to"),
+        (["--num-nodes", "-2"], "num_nodes must be an integer from 1 to"),
+        (["--threads", "0"], "threads must be an integer from 1 to"),
+        (["--threads", "1000000"], "threads must be an integer from 1 to"),
         (["--noise", "-0.1"], "noise must be a finite number of at least 0, got -0.1"),
         (["--latent-dim", "1"], "num_classes must be at most 2 for latent_dim=1, got 10"),
-        (["--shift", "5"], "shift must be one of 0, 1, 2; got 5"),
+        (["--shift", "5"], "shift must be an integer from 0 to 2, got 5"),
         (["--batch-size", "999"], "batch_size must be at most the 200 training images, got 999"),
         (["--classification-weight", "-1"], "classification_weight must be a finite number"),
     ],
@@ -259,3 +274,154 @@ def test_two_processes_train_one_model(tmp_path):
     )
     assert refused.returncode == 2
     assert "batch_size must be a multiple of the 2 processes" in refused.stderr
+
+
+def command(*arguments):
+    """What runs the command line in a process of its own."""
+    return [sys.executable, "-m", "csae", *map(str, arguments)]
+
+
+def training_command(out):
+    data = ["--dataset", "mnist", "--sample", "--images-per-epoch", 64, "--batch-size", 32]
+    return command("train", *data, "--epochs", 1, "--accelerator", "cpu", "--out", out)
+
+
+ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.2, 0.5, 1.0, 2.0, 4.0])
+def test_an_interrupt_is_one_line_from_the_first_moment_on(tmp_path, delay):
+    """Even while PyTorch is imported."""
+    script = (
+        "import sys; from csae.__main__ import main; sys.argv[0] = 'csae';"
+        "sys.stdout.write('up'); sys.stdout.flush();"
+        "sys.exit(main())"
+    )
+    _, _, _, *arguments = training_command(tmp_path / "out")
+    arguments[arguments.index("--epochs") + 1] = "100000"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *arguments, "--quiet"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ALONE,
+        text=True,
+    ) as process:
+        assert process.stdout.read(2) == "up"
+        time.sleep(0.05 + delay)
+        process.send_signal(signal.SIGINT)
+        _, shown = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert shown.startswith("csae: interrupted")
+    assert shown.count("\n") == 1
+
+
+def test_the_entry_point_is_the_one_that_is_guarded():
+    project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    assert 'csae = "csae.__main__:main"' in project
+    script = "import sys, csae.__main__; assert 'torch' not in sys.modules; csae.train"
+    subprocess.run([sys.executable, "-c", script], check=True, env=ALONE)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("streams", "status"),
+    [
+        ("2>&-", 0),
+        ("2>/dev/full", 0),
+        ("1>&-", 0),
+        ("1>&- 2>&-", 0),
+        (">/dev/full", 1),
+        ("| head -n 1", 141),
+    ],
+)
+def test_a_run_ends_well_whoever_listens(tmp_path, streams, status):
+    line = f"{shlex.join(training_command(tmp_path / 'out'))} {streams}"
+    bash = ["bash", "-c", f"set -o pipefail; {line}"]
+    done = subprocess.run(bash, env=ALONE, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status
+    assert (tmp_path / "out" / "record.json").exists()
+    assert "Traceback" not in done.stderr
+    if streams == ">/dev/full":
+        assert "csae: error: standard output: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        (option, value, message)
+        for option in ("--out", "--resume", "--root")
+        for value, message in (
+            ("~nosuchuser/x", "the home folder in '~nosuchuser/x' is not known"),
+            (os.fsdecode(b"bad\xff"), "a path must be UTF-8, got b'bad\\xff'"),
+            ("", "a path must have a name"),
+        )
+    ],
+)
+def test_paths_that_cannot_be_are_refused(tmp_path, monkeypatch, capsys, option, value, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train", "--dataset", "mnist", "--sample", *FAST, option, value])
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_checkpoint_in_nobodys_home_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["evaluate", "~nosuchuser/checkpoint.safetensors", "--sample"])
+    assert "the home folder in '~nosuchuser" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [["--recipe", "best"], ["--recipe", "quick"], ["--seed", "0"]])
+def test_what_does_not_go_with_resume_is_refused(tmp_path, capsys, option):
+    (tmp_path / "settings.json").write_text("{}")
+    assert cli.main(["train", "--resume", str(tmp_path), *option]) == 2
+    shown = capsys.readouterr().err
+    assert f"leave out {option[0]}" in shown
+    assert "Beside --resume go --root" in shown
+
+
+def test_a_full_disk_is_told_with_file_and_way_out(small, tmp_path, monkeypatch, capsys):
+    whole = files.write_whole
+
+    def full(path, content):
+        if path.name == "checkpoint.safetensors":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        whole(path, content)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("csae.records.write_whole", full)
+        assert train("--out", out) == 2
+    shown = capsys.readouterr().err
+    assert f"'{out / 'checkpoint.safetensors'}'" in shown
+    assert f"Make room; go on with: csae train --resume {out}" in shown
+    assert cli.main(["train", "--resume", str(out), "--accelerator", "cpu", "--quiet"]) == 0
+
+
+def test_threads_are_as_many_as_asked_for(small, tmp_path, monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(before))  # put back afterwards
+    try:
+        assert train("--out", tmp_path / "run", "--threads", 1) == 0
+    finally:
+        torch.set_num_threads(before)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert record["environment"]["threads"] == 1
+
+
+def test_what_slurm_has_started_is_compared_with_what_is_asked(tmp_path, monkeypatch, capsys):
+    for variables, arguments, message in (
+        ({"SLURM_NTASKS": "4"}, [], "SLURM has set it to '4'"),
+        ({"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train"}, ["--devices", "2"], "set it to '1'"),
+        ({"SLURM_NTASKS": "2"}, ["--devices", "2"], "SLURM_NTASKS_PER_NODE 2, but SLURM has set"),
+        ({"SLURM_NTASKS": "x"}, [], "SLURM has set it to 'x'"),
+        ({"TORCHELASTIC_RUN_ID": "1"}, [], "LOCAL_WORLD_SIZE must be an integer"),
+        ({}, ["--num-nodes", "2"], "not set: MASTER_ADDR, MASTER_PORT, NODE_RANK"),
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            assert train("--out", tmp_path / "never", *arguments) == 2
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "never").exists()

@@ -1,14 +1,17 @@
 """The commands that use a trained model: sample, reconstruct and export."""
 
+import errno
 import io
 import json
+import os
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from csae import cli, data, export, records
+from csae import cli, data, export, files, records
 from csae.centroids import simplex
 from csae.cli import pictures
 from csae.networks import CSAE, NetworkConfig
@@ -166,13 +169,16 @@ OUT = {"sample": "new.png", "reconstruct": "new.png", "export": "new"}
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [
-        ("sample", ["--per-class", 0], "per_class must be from 1 to 10,000; got 0"),
-        ("sample", ["--seed", -1], "seed must be from 0 to"),
+        ("sample", ["--per-class", 0], "per_class must be an integer from 1 to 10,000, got 0"),
+        ("sample", ["--seed", -1], "seed must be an integer from 0 to"),
         ("sample", ["--arrays", "new.txt"], "arrays must be a file named *.npz, got new.txt"),
-        ("reconstruct", ["--count", 0], "count must be from 1 to 200"),
-        ("reconstruct", ["--count", 201], "as many as a picture can show; got 201"),
-        ("export", ["--count", 1001], "count must be from 1 to the 1,000 images of mnist-sample"),
-        ("export", ["--tolerance", 0], "tolerance must be a positive, finite number, got 0.0"),
+        ("reconstruct", ["--count", 0], "count must be an integer from 1 to 200"),
+        ("reconstruct", ["--count", 201], "count must be an integer from 1 to 200, got 201"),
+        ("export", ["--count", 1001], "count must be an integer from 1 to 1,000, got"),
+        ("export", ["--tolerance", 0], "tolerance must be a finite number above 0, got 0.0"),
+        ("export", ["--tolerance", "nan"], "tolerance must be a finite number above 0, got nan"),
+        ("export", ["--count", -1], "count must be an integer of at least 1, got -1"),
+        ("sample", ["--seed", 2**64], "seed must be an integer from 0 to"),
         ("export", ["--dataset", "fashion-mnist"], "dataset must be the one of the checkpoint"),
     ],
 )
@@ -249,3 +255,65 @@ def test_interrupt_outside_training_promises_no_epochs(checkpoint, tmp_path, mon
     monkeypatch.setattr(data, "load_dataset", interrupted)
     assert run("sample", checkpoint, "--out", tmp_path / "new.png") == 130
     assert capsys.readouterr().err == "csae: interrupted\n"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "reconstruct", "sample", "export"])
+def test_threads_are_settled_before_the_work(checkpoint, tmp_path, monkeypatch, command):
+    class SettledError(Exception):
+        pass
+
+    def settle():
+        raise SettledError
+
+    monkeypatch.setattr("csae.runtime.settle_threads", settle)
+    out = [] if command == "evaluate" else ["--out", tmp_path / OUT[command]]
+    with pytest.raises(SettledError):
+        run(command, checkpoint, *out)
+
+
+def test_the_users_plot_settings_do_not_matter(checkpoint, tmp_path, monkeypatch):
+    for name in ("plain", "odd"):
+        for command in ("reconstruct", "sample"):
+            assert run(command, checkpoint, "--out", tmp_path / f"{command}-{name}.png") == 0
+        monkeypatch.setenv("MPLBACKEND", "tkagg")
+        odd = {"image.origin": "lower", "savefig.bbox": "tight", "text.usetex": True}
+        for setting, value in odd.items():
+            monkeypatch.setitem(matplotlib.rcParams, setting, value)
+    for command in ("reconstruct", "sample"):
+        plain, odd = (picture(tmp_path / f"{command}-{name}.png") for name in ("plain", "odd"))
+        assert np.array_equal(plain, odd)
+
+
+@pytest.mark.parametrize("failing", ["new.png", "new.npz"])
+def test_of_two_files_both_are_written_or_none(checkpoint, tmp_path, monkeypatch, capsys, failing):
+    whole = files.write_whole
+
+    def full(path, content):
+        if path.name == failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        whole(path, content)
+
+    monkeypatch.setattr(files, "write_whole", full)
+    options = ["--out", tmp_path / "a" / "new.png", "--arrays", tmp_path / "b" / "new.npz"]
+    assert run("sample", checkpoint, *options) == 2
+    shown = capsys.readouterr().err
+    assert failing in shown
+    assert "Make room and try again" in shown
+    assert not any(tmp_path.iterdir())
+    monkeypatch.undo()
+    assert run("sample", checkpoint, *options) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [("reconstruct", "--out"), ("sample", "--out"), ("sample", "--arrays"), ("export", "--out")],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    checkpoint, tmp_path, monkeypatch, capsys, command, option
+):
+    monkeypatch.setattr(records, "load_checkpoint", lambda *_: pytest.fail("work has begun"))
+    (tmp_path / "file").write_text("")
+    name = {"--arrays": "new.npz"}.get(option, OUT[command])
+    options = ["--out", tmp_path / "new.png"] if option == "--arrays" else []
+    assert run(command, checkpoint, *options, option, tmp_path / "file" / "in" / name) == 2
+    assert f"{tmp_path / 'file'} is no folder" in capsys.readouterr().err

@@ -3,9 +3,13 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
+import json
 import math
 import os
+import pickle
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -194,6 +198,43 @@ def test_foreign_file_is_named(letters, content):
         load_dataset("emnist-letters", "test", root=letters)
 
 
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_files_without_images_are_named(letters, part):
+    raw = letters / "EMNIST" / "raw"
+    write_idx(raw / f"emnist-letters-{part}-images-idx3-ubyte", np.zeros((0, 28, 28)))
+    write_idx(raw / f"emnist-letters-{part}-labels-idx1-ubyte", np.zeros(0))
+    with pytest.raises(data.CorruptDataError, match=f"{part}-images-idx3-ubyte holds no images"):
+        load_dataset("emnist-letters", part, root=letters)
+
+
+def test_too_few_images_for_validation_are_named(letters):
+    raw = letters / "EMNIST" / "raw"
+    images, labels = emnist_arrays(26 * 11, 26, 1, seed=0)
+    write_idx(raw / "emnist-letters-train-images-idx3-ubyte", images)
+    write_idx(raw / "emnist-letters-train-labels-idx1-ubyte", labels)
+    assert len(load_dataset("emnist-letters", "train", root=letters)) == 26 * 11
+    with pytest.raises(data.CorruptDataError, match="train-labels.* no images for validation"):
+        load_dataset("emnist-letters", "validation", root=letters)
+
+
+@pytest.mark.parametrize("split", data.SPLITS)
+def test_training_images_are_no_test_images(letters, split):
+    raw = letters / "EMNIST" / "raw"
+    for kind in ("images-idx3", "labels-idx1"):
+        file = f"emnist-letters-{{}}-{kind}-ubyte"
+        shutil.copy(raw / file.format("train"), raw / file.format("test"))
+    with pytest.raises(data.CorruptDataError, match="hold the same images"):
+        load_dataset("emnist-letters", split, root=letters)
+    images, labels = emnist_arrays(26 * 24, 26, 1, seed=26 * 24)
+    write_idx(raw / "emnist-letters-test-images-idx3-ubyte", images[:52].transpose(0, 2, 1))
+    write_idx(raw / "emnist-letters-test-labels-idx1-ubyte", labels[:52])
+    with pytest.raises(data.CorruptDataError, match="hold the same images"):
+        load_dataset("emnist-letters", split, root=letters)
+    images[51] = 0  # no part of the training images any more
+    write_idx(raw / "emnist-letters-test-images-idx3-ubyte", images[:52].transpose(0, 2, 1))
+    assert len(load_dataset("emnist-letters", split, root=letters))
+
+
 def test_wrong_labels_are_named(letters):
     path = letters / "EMNIST" / "raw" / "emnist-letters-test-labels-idx1-ubyte"
     write_idx(path, np.full(52, 27))
@@ -240,6 +281,45 @@ def test_missing_files_are_downloaded_once(server, letters, tmp_path):
     assert len(load_dataset("emnist-letters", "train", root=root)) == 22 * 26
 
 
+def test_files_are_official_where_the_archive_was(server, letters, tmp_path):
+    root = tmp_path / "fresh"
+    official = load_dataset("emnist-letters", "test", root=root)
+    found = load_dataset("emnist-letters", "test", root=letters)
+    assert (official.source, found.source) == (data.OFFICIAL, data.UNVERIFIED)
+    assert "not verified as the official files" in repr(found)
+    assert "official" not in repr(official)
+    assert load_dataset("emnist-letters", "train", root=root).source == data.OFFICIAL
+    assert official.first(5).source == official.to("cpu").source == data.OFFICIAL
+    path = root / "EMNIST" / "raw" / "emnist-letters-test-images-idx3-ubyte"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert load_dataset("emnist-letters", "test", root=root).source == data.UNVERIFIED
+    assert load_dataset("emnist-letters", "validation", root=root).source == data.OFFICIAL
+
+
+@pytest.mark.parametrize("note", [None, b"", b"[]", b"\xff", b"[" * 100_000, b'{"a": 1}'])
+def test_no_note_or_a_damaged_one_vouches_for_nothing(server, tmp_path, note):
+    root = tmp_path / "fresh"
+    load_dataset("emnist-letters", "test", root=root)
+    path = root / "EMNIST" / "raw" / data._NOTE
+    path.unlink()
+    if note is not None:
+        path.write_bytes(note)
+    assert load_dataset("emnist-letters", "test", root=root).source == data.UNVERIFIED
+
+
+def test_missing_files_come_beside_those_that_are_there(server, letters):
+    """What is there stays as it is, and is not called official for the download."""
+    raw = letters / "EMNIST" / "raw"
+    write_idx(raw / "emnist-letters-train-labels-idx1-ubyte", np.full(26 * 24, 3))
+    before = (raw / "emnist-letters-train-labels-idx1-ubyte").read_bytes()
+    (raw / "emnist-letters-test-labels-idx1-ubyte").unlink()
+    assert load_dataset("emnist-letters", "test", root=letters).source == data.OFFICIAL
+    assert (raw / "emnist-letters-train-labels-idx1-ubyte").read_bytes() == before
+    assert load_dataset("emnist-letters", "train", root=letters).source == data.UNVERIFIED
+
+
 def test_damage_is_repaired_only_when_asked(server, letters):
     path = letters / "EMNIST" / "raw" / "emnist-letters-test-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:500])
@@ -281,8 +361,9 @@ def test_batches_visit_rows_in_the_order_asked_for(digits, batch_size, seed):
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_impossible_batches_are_refused(digits, size):
-    with pytest.raises(ValueError, match=f"batch_size must be at least 1, got {size}"):
-        next(batches(digits, size))
+    message = f"batch_size must be an integer of at least 1, got {size}"
+    with pytest.raises(ValueError, match=message):
+        batches(digits, size)  # at once: nothing has to be drawn for it
 
 
 def save_arrays(folder, images, labels):
@@ -302,8 +383,7 @@ def test_mapped_files_are_the_same_data_set(digits, tmp_path):
     ):
         assert torch.equal(ours[0], theirs[0])
         assert torch.equal(ours[1], theirs[1])
-    again = data._make(digits.images, digits.labels, digits.classes, "mine", "train")
-    assert mapped.fingerprint == again.fingerprint
+    assert mapped.fingerprint == digits.fingerprint
     assert [file.read_bytes() for file in files] == before
 
 
@@ -339,6 +419,13 @@ print(int(own.split()[1]) // 1024)
         (np.zeros((3, 28, 28), "u1"), np.zeros(2, int), "labels must be a file of 3 integers"),
         (np.zeros((3, 28, 28), "u1"), np.zeros(3), "labels must be a file of 3 integers"),
         (np.zeros((3, 28, 28), "u1"), np.full(3, 2), "labels must be from 0 to 1"),
+        (np.zeros((3, 28, 28), "u1"), np.full(3, -1), "labels must be from 0 to 1"),
+        (np.zeros((3, 28, 28), "u1"), np.zeros(3, "m8[s]"), "labels must be a file of 3 integers"),
+        (np.zeros((3, 28, 28), "u1"), np.zeros(3, bool), "labels must be a file of 3 integers"),
+        (np.zeros((0, 28, 28), "u1"), np.zeros(0, int), "images must be .* at least one image"),
+        (np.uint8(3), np.zeros(0, int), r"holds uint8 of shape \(\)"),
+        (np.array([{}], dtype=object), np.zeros(1, int), "images.npy holds Python objects"),
+        (np.zeros((1, 28, 28), "u1"), np.array([{}]), "labels.npy holds Python objects"),
     ],
 )
 def test_other_files_are_refused(tmp_path, images, labels, message):
@@ -374,11 +461,30 @@ def test_flip_mirrors_about_half(digits):
     assert 0.4 < sum(mirrored) / len(images) < 0.6
 
 
-@pytest.mark.parametrize("arguments", [{"shift": 3}, {"shift": -1}, {"flip": "yes"}])
-def test_wrong_augmentation_is_refused(arguments):
-    name = next(iter(arguments))
-    with pytest.raises(ValueError, match=f"{name} must be one of"):
-        Augmentation(**arguments)
+WRONG = [True, "1", None, float("nan"), float("inf"), -1, 10**400, [1], torch.ones(2), np.bool_(1)]
+
+
+@pytest.mark.parametrize("field", [f.name for f in dataclasses.fields(Augmentation)])
+@pytest.mark.parametrize("value", WRONG, ids=lambda value: str(value)[:20])
+def test_wrong_augmentation_is_refused(field, value):
+    if field == "flip":
+        value = 1 if isinstance(value, bool | np.bool_) else value
+    with pytest.raises(ValueError, match=f"^{field} must be "):
+        Augmentation(**{field: value})
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones():
+    given = Augmentation(
+        np.int64(2), np.bool_(True), np.float32(10), np.float64(0.1), 0.1, np.int8(1)
+    )
+    assert given == Augmentation(2, True, 10, 0.1, 0.1, 1)
+    assert json.loads(json.dumps(dataclasses.asdict(given)))["rotation"] == 10
+
+
+@pytest.mark.parametrize("shift", [3, -1, 1.0])
+def test_shifts_beyond_the_padding_are_refused(shift):
+    with pytest.raises(ValueError, match=f"shift must be an integer from 0 to 2, got {shift}"):
+        Augmentation(shift=shift)
 
 
 @pytest.mark.parametrize(
@@ -393,7 +499,7 @@ def test_wrong_augmentation_is_refused(arguments):
     ],
 )
 def test_changes_out_of_range_are_refused(name, value, most):
-    message = f"{name} must be a number from 0 to {most}, got {value!r}"
+    message = f"{name} must be a finite number from 0 to {most}, got {value!r}"
     with pytest.raises(ValueError, match=re.escape(message)):
         Augmentation(**{name: value})
 
@@ -499,12 +605,12 @@ def test_amounts_spread_over_the_range_asked_for(monkeypatch, digits):
         assert value.mean() == pytest.approx((low + high) / 2, abs=2 * margin)
 
 
-def test_erasing_paints_one_grey_rectangle_of_about_the_area(digits):
-    outside = 7.0  # no image has it, so whatever differs from it was painted
+def test_erasing_fills_one_rectangle_of_about_the_area_with_grey(digits):
+    outside = 7.0  # no image has it, so whatever differs from it was erased
     images = torch.full((4000, 1, 32, 32), outside)
     torch.manual_seed(0)
-    painted = Augmentation(erase=0.5, erase_area=0.2)(images)[:, 0]
-    erased = painted != outside
+    changed = Augmentation(erase=0.5, erase_area=0.2)(images)[:, 0]
+    erased = changed != outside
     hit = erased.any(dim=(1, 2))
     assert hit.float().mean() == pytest.approx(0.5, abs=0.03)
     rows, columns = erased.any(dim=2).sum(dim=1)[hit], erased.any(dim=1).sum(dim=1)[hit]
@@ -516,7 +622,7 @@ def test_erasing_paints_one_grey_rectangle_of_about_the_area(digits):
     stretch = (rows / columns)[large]
     assert 1 / 3.5 < stretch.min() < 0.4
     assert 2.5 < stretch.max() < 3.5
-    greys = [image[mask] for image, mask in zip(painted[hit], erased[hit], strict=True)]
+    greys = [image[mask] for image, mask in zip(changed[hit], erased[hit], strict=True)]
     assert all((grey == grey[0]).all() for grey in greys)
     first = torch.stack([grey[0] for grey in greys])
     assert first.min() < -0.95
@@ -539,10 +645,12 @@ def test_images_are_padded_to_the_size_asked_for_and_cut_back(digits):
         assert torch.equal((to_pixels(batch) * 255).round().byte(), digits.images[:5])
 
 
-@pytest.mark.parametrize("size", [27, 31])
+@pytest.mark.parametrize("size", [27, 31, 26, 32.0, "32", True])
 def test_wrong_image_size_is_refused(digits, size):
-    with pytest.raises(ValueError, match=f"image_size must be even and at least 28.* got {size}"):
+    with pytest.raises(ValueError, match=f"image_size must be .*, got '?{size}"):
         prepare(digits.images[:1], size)
+    with pytest.raises(ValueError, match=f"image_size must be .*, got '?{size}"):
+        batches(digits, 10, image_size=size)
 
 
 def test_the_first_images_are_a_data_set_of_their_own(digits):
@@ -554,11 +662,307 @@ def test_the_first_images_are_a_data_set_of_their_own(digits):
     assert part.fingerprint == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("count", [0, 321])
+@pytest.mark.parametrize("count", [0, 321, 1.0, True])
 def test_more_images_than_there_are_is_refused(digits, count):
-    with pytest.raises(ValueError, match=f"count must be from 1 to the 320 .* got {count}"):
+    with pytest.raises(ValueError, match=f"count must be an integer from 1 to 320, got {count}"):
         digits.first(count)
 
 
 def test_bytes_are_the_stored_images(digits):
     assert torch.equal(data.to_bytes(to_pixels(prepare(digits.images))), digits.images)
+
+
+@pytest.fixture
+def old_cache(tmp_path):
+    """What older versions of torchvision left: tensors of their own, and no raw files."""
+    for name in ("MNIST", "FashionMNIST", "EMNIST"):
+        folder = tmp_path / name / "processed"
+        folder.mkdir(parents=True)
+        for file in ("training.pt", "test.pt", "training_letters.pt", "test_letters.pt"):
+            torch.save((torch.zeros(3, 28, 28), torch.zeros(3)), folder / file)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "emnist-letters"])
+def test_cache_of_an_older_torchvision_is_no_data_set(old_cache, monkeypatch, name):
+    nowhere = ["http://127.0.0.1:1/"]  # nothing listens there
+    for dataset in (torchvision.datasets.MNIST, torchvision.datasets.FashionMNIST):
+        monkeypatch.setattr(dataset, "mirrors", nowhere)
+    monkeypatch.setattr(torchvision.datasets.EMNIST, "url", nowhere[0] + "gzip.zip")
+    with pytest.raises(data.DataUnavailableError, match=r"could not be downloaded(.|\n)*Two ways"):
+        load_dataset(name, "train", root=old_cache)
+
+
+def test_download_is_tried_beside_an_old_cache(old_cache, server):
+    assert len(load_dataset("emnist-letters", "test", root=old_cache)) == 52
+
+
+@pytest.mark.parametrize("root", ["~nosuchuser/d", "", 3, b"raw"])
+def test_root_that_is_no_folder_is_named(root):
+    with pytest.raises(ValueError, match=r"^root must be (the|a) path"):
+        load_dataset("mnist", "test", root=root)
+
+
+def test_variable_that_names_no_folder_is_named(monkeypatch):
+    monkeypatch.setenv("CSAE_DATA", "~nosuchuser/d")
+    with pytest.raises(ValueError, match="CSAE_DATA must be .* ~nosuchuser/d .*in full"):
+        load_dataset("mnist", "test")
+
+
+def test_user_without_a_home_is_told(monkeypatch, tmp_path):
+    for name in ("CSAE_DATA", "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654)  # has no entry among the users
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="root or the environment variable CSAE_DATA must"):
+        load_dataset("mnist", "test")
+    monkeypatch.setenv("CSAE_DATA", "~/d")
+    with pytest.raises(ValueError, match="CSAE_DATA must be .*~/d"):
+        load_dataset("mnist", "test")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def sample_copy(tmp_path_factory):
+    """A folder with copies of the shipped files, for damage."""
+    folder = tmp_path_factory.mktemp("sample")
+    for name in data.SAMPLES:
+        shutil.copy(data._SAMPLE_FOLDER / f"{name}.npz", folder)
+    return folder
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=60)
+def test_damaged_sample_is_named_or_the_same(sample_copy, chosen):
+    path = sample_copy / "mnist.npz"
+    whole = (data._SAMPLE_FOLDER / "mnist.npz").read_bytes()
+    content = bytearray(whole[: chosen.draw(st.integers(0, len(whole)) | st.just(len(whole)))])
+    for place in chosen.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=3)):
+        if content:
+            content[place] = chosen.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "_SAMPLE_FOLDER", sample_copy)
+        if content == whole:
+            load_dataset("mnist", "test", sample=True)
+            return
+        with pytest.raises(data.CorruptDataError, match=f"{path} is damaged.*Install csae again"):
+            load_dataset("mnist", "test", sample=True)
+
+
+def arrays_of(change):
+    """The sample's file with changed arrays: a whole archive that is not the shipped one."""
+    with np.load(data._SAMPLE_FOLDER / "mnist.npz") as shipped:
+        arrays = change(dict(shipped))
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+POINTER = (
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 993196\n"
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        POINTER,
+        b"",
+        pickle.dumps(1),
+        arrays_of(lambda a: a | {"test_labels": a["test_labels"] + 200}),
+        arrays_of(lambda a: a | {"test_images": a["test_images"] / 255}),
+        arrays_of(lambda a: a | {"test_labels": a["test_labels"][:5]}),
+        arrays_of(lambda a: {"train_images": a["train_images"]}),
+    ],
+    ids=["pointer", "empty", "pickle", "labels", "floats", "counts", "missing"],
+)
+def test_other_files_are_not_the_sample(sample_copy, monkeypatch, content):
+    monkeypatch.setattr(data, "_SAMPLE_FOLDER", sample_copy)
+    path = sample_copy / "mnist.npz"
+    path.write_bytes(content)
+    with pytest.raises(data.CorruptDataError, match=f"{path} is damaged") as error:
+        load_dataset("mnist", "test", sample=True)
+    assert ("git lfs pull" in str(error.value)) == (content == POINTER)
+    path.unlink()
+    with pytest.raises(data.CorruptDataError, match=f"{path}.* cannot be read.*Install csae again"):
+        load_dataset("mnist", "test", sample=True)
+
+
+def as_file(save, *arrays, **named):
+    file = io.BytesIO()
+    save(file, *arrays, **named)
+    return file.getvalue()
+
+
+def saved_tensor():
+    file = io.BytesIO()
+    torch.save(torch.zeros(3, 28, 28, dtype=torch.uint8), file)
+    return file.getvalue()
+
+
+NPY = as_file(np.save, np.zeros((3, 28, 28), np.uint8))
+
+
+@pytest.mark.parametrize("argument", ["images", "labels"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (POINTER, "Git LFS pointer"),
+        (as_file(np.savez, images=np.zeros(3)), "an archive such as .npz or .pt"),
+        (saved_tensor(), "an archive such as .npz or .pt"),
+        (pickle.dumps([1]), "a pickle"),
+        (gzip.compress(NPY), "compressed"),
+        (b"", "is empty"),
+        (b"3,1,4", "of another kind"),
+        (NPY[:-1], "truncated"),
+        (NPY[:40], "truncated"),
+        (NPY[:7], "truncated"),
+        (NPY + b"1", "longer than its header"),
+        (b"\x93NUMPY\x02\x00" + (10**6).to_bytes(4, "little") + b" " * 10**6, "header is damaged"),
+    ],
+)
+def test_foreign_files_are_no_arrays(tmp_path, argument, content, message):
+    files = dict(zip(("images", "labels"), save_arrays(tmp_path, [], []), strict=True))
+    np.save(files["images"], np.zeros((3, 28, 28), np.uint8))
+    files[argument].write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{argument} must be a .npy.*{message}") as error:
+        data.map_dataset(**files, classes=("a", "b"), name="mine", split="train")
+    assert str(files[argument]) in str(error.value)
+    assert not re.search("pickle=|unsafe|trust", str(error.value))
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_damaged_array_is_named_or_read(tmp_path_factory, chosen):
+    folder = tmp_path_factory.mktemp("damaged")
+    files = save_arrays(folder, np.zeros((3, 28, 28), np.uint8), np.array([0, 1, 1]))
+    path = chosen.draw(st.sampled_from(files))
+    content = bytearray(path.read_bytes())
+    for place in chosen.draw(st.lists(st.integers(0, 140), min_size=1, max_size=4)):
+        content[place] = chosen.draw(st.integers(0, 255))
+    path.write_bytes(content[: chosen.draw(st.none() | st.integers(0, len(content)))])
+    named = "|".join(re.escape(str(file)) for file in files)
+    try:
+        assert len(data.map_dataset(*files, ("a", "b"), name="mine", split="train")) >= 1
+    except ValueError:
+        with pytest.raises(ValueError, match=named):
+            data.map_dataset(*files, ("a", "b"), name="mine", split="train")
+
+
+def test_folder_or_no_path_is_no_array(tmp_path):
+    with pytest.raises(ValueError, match=f"images must be .*{tmp_path} is a folder"):
+        data.map_dataset(tmp_path, tmp_path, "ab", name="mine", split="train")
+    with pytest.raises(ValueError, match="images must be a path"):
+        data.map_dataset(3, tmp_path, "ab", name="mine", split="train")
+    with pytest.raises(FileNotFoundError):
+        data.map_dataset(tmp_path / "no", tmp_path / "no", "ab", name="mine", split="train")
+
+
+IMAGES, LABELS = torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": IMAGES.numpy()}, r"images must be .*torch.from_numpy\(images\)"),
+        ({"images": IMAGES / 255}, r"images must be uint8 .*csae.data.to_bytes\(images\)"),
+        ({"images": IMAGES[:, 0]}, r"images must be .*images.unsqueeze\(1\)"),
+        ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"images must be .*shape \(0, 1, 28, 28\)"),
+        ({"images": IMAGES[..., :20]}, r"images must be uint8 of shape \(N, 1, 28, 28\)"),
+        ({"images": IMAGES.long()}, "images must be uint8"),
+        ({"images": None}, "images must be a torch.Tensor, got None"),
+        ({"labels": LABELS.numpy()}, r"labels must be .*torch.from_numpy\(labels\)"),
+        ({"labels": LABELS.int()}, r"labels must be int64 .*labels.long\(\)"),
+        ({"labels": LABELS[:, None]}, "labels must be int64 of shape"),
+        ({"labels": LABELS[:2]}, r"labels must be int64 of shape \(3,\)"),
+        ({"labels": LABELS + 1}, "labels must be classes from 0 to 1, got some from 1 to 2"),
+        ({"labels": LABELS - 1}, "labels must be classes from 0 to 1, got some from -1 to 0"),
+        ({"labels": [0, 1, 1]}, "labels must be a torch.Tensor"),
+        ({"classes": ()}, "classes must be"),
+        ({"classes": (0, 1)}, "classes must be the classes' names"),
+        ({"classes": 2}, "classes must be a sequence"),
+        ({"name": ""}, "name must"),
+        ({"name": None}, "name must"),
+        ({"split": "valid"}, "split must be one of"),
+        ({"fingerprint": None}, "fingerprint must"),
+    ],
+)
+def test_what_is_no_data_set_is_refused(changes, message):
+    usual = {"images": IMAGES, "labels": LABELS, "classes": "ab", "name": "mine", "split": "train"}
+    assert ImageDataset(**usual).classes == ("a", "b")
+    with pytest.raises(ValueError, match=f"^{message}"):
+        ImageDataset(**(usual | changes))
+
+
+def test_own_data_set_has_a_fingerprint(digits):
+    own = ImageDataset(digits.images, digits.labels, list(digits.classes), "mine", "train")
+    assert own.fingerprint == digits.fingerprint
+    assert (own.source, digits.source) == (data.OWN, data.SHIPPED)
+    assert own.classes == digits.classes
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.rand(2, 1, 28, 28),
+        torch.zeros(2, 1, 20, 20, dtype=torch.uint8),
+        torch.zeros(2, 28, 28, dtype=torch.uint8),
+        torch.zeros(2, 3, 28, 28, dtype=torch.uint8),
+        np.zeros((2, 1, 28, 28), np.uint8),
+        None,
+    ],
+    ids=["floats", "small", "flat", "colour", "array", "none"],
+)
+def test_only_stored_images_are_prepared(images):
+    with pytest.raises(ValueError, match="^images must be "):
+        prepare(images)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        torch.zeros(2, 1, 20, 20),
+        torch.zeros(2, 1, 31, 31),
+        torch.zeros(2, 1, 28, 32),
+        torch.zeros(2, 28, 28),
+        torch.zeros(2, 3, 32, 32),
+        torch.zeros(2, 1, 28, 28, dtype=torch.uint8),
+        np.zeros((2, 1, 28, 28)),
+    ],
+    ids=["small", "odd", "oblong", "flat", "colour", "bytes", "array"],
+)
+def test_only_images_of_networks_become_pixels(images):
+    with pytest.raises(ValueError, match="^images must "):
+        to_pixels(images)
+
+
+def test_only_pixels_become_bytes(digits):
+    with pytest.raises(ValueError, match="^pixels must be floating point"):
+        data.to_bytes(digits.images)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": "8"}, "batch_size must be an integer of at least 1, got '8'"),
+        ({"batch_size": 8.0}, "batch_size must be an integer"),
+        ({"order": [0, 1]}, "order must be a torch.Tensor, got list"),
+        ({"order": torch.tensor([0.0])}, "order must be int64"),
+        ({"order": torch.tensor([[0]])}, "order must be int64 of shape"),
+        ({"order": torch.tensor([0, 320])}, "order must be rows from 0 to 319, got .* 0 to 320"),
+        ({"order": torch.tensor([-1])}, "order must be rows from 0 to 319"),
+        ({"device": "gpu"}, "device must be one of PyTorch's, .* got 'gpu'"),
+        ({"device": None}, "device must be"),
+        ({"augmentation": 3}, "augmentation must be a function"),
+        ({"dataset": [1]}, "dataset must be an ImageDataset"),
+    ],
+)
+def test_wrong_arguments_of_batches_are_named(digits, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        batches(**({"dataset": digits, "batch_size": 8} | arguments))
+
+
+def test_only_images_are_augmented():
+    with pytest.raises(ValueError, match="images must be floating point of shape"):
+        Augmentation(flip=True)(torch.zeros(2, 32, 32))

@@ -3,8 +3,10 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,7 +83,7 @@ def run(tmp_path, processes, bits, images=512, launcher=()):
         ],
         check=True,
         env=os.environ | alone,
-        timeout=300,
+        timeout=1800,
     )
     return [json.loads(Path(f"{out}.{rank}").read_text()) for rank in range(processes)]
 
@@ -143,7 +145,7 @@ def test_slurm_launches_as_it_is(tmp_path):
         )
         for rank in "01"
     ]
-    assert [task.wait(timeout=300) for task in tasks] == [0, 0]
+    assert [task.wait(timeout=1800) for task in tasks] == [0, 0]
     alone = run(tmp_path, 1, "32", 64)[0]
     for rank in range(2):
         part = json.loads((tmp_path / f"out.{rank}").read_text())
@@ -249,12 +251,40 @@ def test_equation_sharing_speedup():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"processes": 0}, "processes must be at least 1, got 0"),
-        ({"bandwidth": 0.0}, "bandwidth must be positive, got 0.0"),
-        ({"seconds": -1.0}, "seconds must be positive, got -1.0"),
+        ({"processes": 0}, "processes must be an integer of at least 1, got 0"),
+        ({"bandwidth": 0.0}, "bandwidth must be a number above 0, got 0.0"),
+        ({"seconds": -1.0}, "seconds must be a finite number above 0, got -1.0"),
     ],
 )
 def test_impossible_machines_are_named(arguments, message):
     usual = {"seconds": 0.2, "processes": 2, "values": 10, "bandwidth": 1e9}
     with pytest.raises(ValueError, match=message):
         sharing_speedup(**usual | arguments)
+
+
+def children(process):
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc to find the other process")
+@pytest.mark.parametrize("killed", ["first", "second"])
+def test_the_partner_of_a_killed_process_says_so_in_one_line(tmp_path, killed):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "csae", "train", "--dataset", "mnist", "--sample"]
+    command += ["--epochs", "1000", "--accelerator", "cpu", "--devices", "2", "--save-every", "1"]
+    with subprocess.Popen(
+        [*command, "--quiet", "--out", out],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as process:
+        while not (out / "state.safetensors").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.1)
+        victim = process.pid if killed == "first" else int(children(process)[0])
+        os.kill(victim, signal.SIGKILL)
+        _, shown = process.communicate(timeout=1800)  # ends when both have
+    assert process.returncode != 0
+    assert shown.count("\n") == 1
+    assert shown.startswith("csae: error: another process of this run has ended")
+    assert f"go on with: csae train --resume {out}" in shown

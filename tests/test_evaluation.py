@@ -238,12 +238,12 @@ def test_silhouette_of_equal_codes_is_zero():
 @pytest.mark.parametrize(
     ("codes", "labels", "message"),
     [
-        (torch.ones(3), torch.zeros(3).long(), r"latents must have shape \(N, d\)"),
-        (torch.ones(3, 2), torch.zeros(2).long(), r"labels be int64 of shape \(N,\)"),
-        (torch.ones(3, 2), torch.zeros(3), "labels be int64"),
+        (torch.ones(3), torch.zeros(3).long(), r"latents must be .* shape \(N, d\)"),
+        (torch.ones(3, 2), torch.zeros(2).long(), r"labels must be int64 of shape \(3,\)"),
+        (torch.ones(3, 2), torch.zeros(3), "labels must be int64"),
         (torch.full((3, 2), math.nan), torch.tensor([0, 1, 1]), "latents must be finite"),
         (torch.ones(3, 2), torch.tensor([0, 1, -1]), "labels must be classes from 0 on"),
-        (torch.ones(0, 2), torch.zeros(0).long(), "none at all"),
+        (torch.ones(0, 2), torch.zeros(0).long(), r"latents must be .* shape \(0, 2\)"),
         (torch.ones(3, 2), torch.tensor([0, 0, 0]), "at least two classes"),
         (torch.ones(3, 2), torch.tensor([0, 2, 2]), "each at least once, got .1.0, 0.0, 2.0."),
     ],
@@ -256,7 +256,36 @@ def test_unfit_codes_and_labels_are_named(codes, labels, message):
 
 def test_unfit_classifiers_are_named():
     codes, labels, centroids = clouds()
-    with pytest.raises(ValueError, match=r"weights must have shape \(4, 6\).* got \(3, 6\)"):
+    with pytest.raises(ValueError, match=r"weights must be .* \(4, 6\), got .* \(3, 6\)"):
         neural_collapse(codes, labels, centroids[:3])
     with pytest.raises(ValueError, match="weights are all zero"):
         neural_collapse(codes, labels, 0 * centroids)
+
+
+def test_a_wrapped_model_is_refused_with_a_way_out(model, digits):
+    """It would lose its classes: a compiled CSAE is none."""
+    compiled = torch.compile(model, backend="eager")
+    for call in (evaluate, predict):
+        with pytest.raises(ValueError, match="model must be an Autoencoder.*_orig_mod"):
+            call(compiled, digits)
+    assert evaluate(compiled._orig_mod, digits).keys() == {"accuracy", "psnr"}
+
+
+def test_psnr_compares_no_images_with_others():
+    """Broadcast, (N, H, W) against (N, 1, H, W) would compare every image with every other."""
+    images = torch.rand(5, 1, 8, 8)
+    for other in (images[:, 0], images[:1]):
+        with pytest.raises(ValueError, match="images and reconstructions must have the same shape"):
+            psnr(images, other)
+    with pytest.raises(ValueError, match="images must be floating point, got uint8 .* by 255"):
+        psnr((images * 255).byte(), images)
+    with pytest.raises(ValueError, match=r"images must be in \[0, 1\], got values from .* by 255"):
+        psnr(images * 255, images * 255)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted"), [([0, 1], [2, 1]), ([0, -1], [1, 1]), ([0, 1], [1]), ([0], [1, 1])]
+)
+def test_confusion_matrix_refuses_other_classes(labels, predicted):
+    with pytest.raises(ValueError, match="(labels|predicted) must be"):
+        confusion_matrix(torch.tensor(labels), torch.tensor(predicted), 2)

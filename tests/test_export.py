@@ -2,6 +2,7 @@ import hashlib
 import json
 import math
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -156,7 +157,7 @@ def test_nothing_is_left_of_what_fails(pretrained, translated, clothes, tmp_path
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(export, "write_json", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="no space left"):
         export.export_onnx(pretrained, tmp_path / "out", clothes[:5])
     assert not any(tmp_path.iterdir())
@@ -189,3 +190,36 @@ def test_without_the_extra_it_says_what_to_install(small, monkeypatch):
     for call in (export.to_onnx, lambda model: export.check(model, None, torch.zeros(1))):
         with pytest.raises(runtime.MissingExtraError, match=r"pip install 'csae\[export\]'"):
             call(small)
+
+
+@pytest.mark.parametrize("kind", ["empty", "link", "working folder"])
+def test_an_empty_folder_stays_what_it_is(
+    pretrained, translated, clothes, tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr(export, "to_onnx", lambda *_, **__: translated)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    before, out = folder.stat().st_ino, folder
+    if kind == "link":
+        out = tmp_path / "link"
+        out.symlink_to(folder)
+    elif kind == "working folder":
+        monkeypatch.chdir(folder)
+        out = Path(".")
+    export.export_onnx(pretrained, out, clothes[:5])
+    assert folder.stat().st_ino == before
+    names = ["decoder.onnx", "encoder.onnx", "model.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    if kind == "link":
+        assert out.is_symlink()
+
+
+def test_a_place_for_no_folder_is_refused_before_the_work(
+    pretrained, clothes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(export, "to_onnx", lambda *_, **__: pytest.fail("work has begun"))
+    (tmp_path / "file").write_text("")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "missing")
+    for out in (tmp_path / "file" / "in", tmp_path / "nowhere"):
+        with pytest.raises(ValueError, match="folder must lie in a folder"):
+            export.export_onnx(pretrained, out, clothes[:5])

@@ -173,3 +173,16 @@ def test_table_is_markdown():
         "| --- | --- |",
         "| 1 | 2 |",
     ]
+
+
+def test_the_users_settings_do_not_matter():
+    odd = {"image.origin": "lower", "savefig.bbox": "tight", "text.usetex": True}
+    with plt.rc_context(odd):
+        assert drawn_upright(figures.image_rows({"row": torch.rand(2, 1, 4, 4)}))
+        figures.use_style()
+        for name in odd:
+            assert plt.rcParams[name] == plt.rcParamsDefault[name]
+
+
+def drawn_upright(figure):
+    return all(axis.images[0].origin == "upper" for axis in figure.axes)

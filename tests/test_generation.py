@@ -24,7 +24,15 @@ def test_seed_chooses_the_codes():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="per_class must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="per_class must be an integer of at least 1, got 0"):
         sample_latents(torch.randn(4, 2), torch.tensor([0, 0, 1, 1]), 0)
     with pytest.raises(ValueError, match="every class twice or more; class 1: 1"):
         sample_latents(torch.randn(3, 2), torch.tensor([0, 0, 1]), 1)
+
+
+def test_the_default_device_does_not_matter():
+    latents, labels = torch.randn(20, 3), torch.arange(20) % 2
+    expected = sample_latents(latents, labels, 4, seed=1)
+    with torch.device("meta"):
+        found = sample_latents(latents, labels, 4, seed=1)
+    assert torch.equal(expected, found)

@@ -73,8 +73,8 @@ def test_a_joint_loss_needs_a_term():
         ({"classification_weight": -1.0}, "classification_weight must be .* got -1.0"),
         ({"reconstruction_weight": float("nan")}, "reconstruction_weight must be .* got nan"),
         ({"classification_weight": 0, "reconstruction_weight": 0}, "nothing to learn"),
-        ({"smoothing": 0.0}, "smoothing must be between 0 and 1, both excluded, got 0.0"),
-        ({"smoothing": 1.0}, "smoothing must be between 0 and 1, both excluded, got 1.0"),
+        ({"smoothing": 0.0}, "smoothing must be a finite number above 0 and below 1, got 0.0"),
+        ({"smoothing": 1.0}, "smoothing must be a finite number above 0 and below 1, got 1.0"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
@@ -212,3 +212,23 @@ def test_equation_nearest_centroid(k, d, seed):
 def test_wrong_centroids_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         CentroidDistance(*arguments)
+
+
+@pytest.mark.parametrize("wrong", [-100, -1, 3])
+def test_labels_of_no_class_are_named(wrong):
+    """PyTorch would pass over -100, and count -1 from the end."""
+    codes = torch.randn(4, 5)
+    output = CSAEOutput(torch.rand(4, 1, 8, 8), torch.randn(4, 3), codes)
+    labels = torch.tensor([0, 1, 2, wrong])
+    for term in (
+        CSAELoss(),
+        CentroidDistance(simplex(3, 5)),
+        CentroidDistance(simplex(3, 5), "class"),
+    ):
+        with pytest.raises(ValueError, match="labels must be classes from 0 to 2"):
+            term(output, output.reconstructions, labels)
+
+
+def test_a_term_cannot_take_the_place_of_the_sum():
+    with pytest.raises(ValueError, match="loss must not be the name of a term"):
+        JointLoss(loss=(1.0, ImageError()))

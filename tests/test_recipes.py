@@ -39,7 +39,7 @@ def test_recipes_survive_json(name):
 
 def test_terms_are_those_with_weights():
     paper, code = (
-        recipe("seed", "mnist").build(10)[1],
+        recipe("paper", "mnist").build(10)[1],
         recipe("published-code", "mnist").build(10)[1],
     )
     assert paper.weights.keys() == {"classification", "reconstruction", "wavelet"}
@@ -88,7 +88,7 @@ def test_seed_turns_the_centroids():
         ({"latent_dim": 1}, "num_classes must be at most 2 for latent_dim=1, got 10"),
         ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, got 0"),
         ({"noise": -1.0}, "noise must be a finite number"),
-        ({"smoothing": 1.0}, "smoothing must be between 0 and 1"),
+        ({"smoothing": 1.0}, "smoothing must be a finite number above 0 and below 1"),
         ({"centroid_space": "free"}, "centroid_space must be one of"),
         ({"wavelet": -1.0}, "wavelet_weight must be a finite number"),
         ({"classification": 0.0, "reconstruction": 0.0}, "nothing to learn"),
@@ -100,7 +100,7 @@ def test_wrong_values_are_named(changes, message):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(ValueError, match="name must be one of .* got 'slow'"):
+    with pytest.raises(ValueError, match="name must be one of .*; got 'slow'"):
         recipe("slow", "mnist")
     with pytest.raises(ValueError, match="dataset must be one of .* got 'cifar'"):
         recipe("quick", "cifar")

@@ -177,3 +177,12 @@ def test_runs_are_described_in_a_few_words():
 )
 def test_machines_are_described_in_a_few_words(environment, words):
     assert records.describe_machine({"device_name": "a machine"} | environment) == words
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_type_are_not_saved(tmp_path, dtype):
+    """Reading them back would refuse or round them."""
+    model = CSAE(simplex(3, 4)).to(dtype)
+    with pytest.raises(ValueError, match="model must have float32 weights, got .*model.float()"):
+        records.save_checkpoint(model, tmp_path / "model.safetensors", dataset="mnist")
+    assert not list(tmp_path.iterdir())

@@ -144,6 +144,9 @@ def test_time_to_accuracy_is_complete():
     for row in record["runs"]:
         assert sorted(run["seed"] for run in row["runs"]) == [0, 1, 2]
         assert row["accuracy"] > wanted[row["dataset"]]
+        assert row["seconds"] < {"mnist": 60, "fashion-mnist": 90}[row["dataset"]]
+        one_pass = row["data"]["train"]["images"]  # which a minute is too short for
+        assert all(60 * run["images"] / run["training_seconds"] < one_pass for run in row["runs"])
         quick = recipe("quick", row["dataset"]).training
         batches = quick.epochs * (quick.images_per_epoch // quick.batch_size)
         assert {run["images"] for run in row["runs"]} == {batches * quick.batch_size}
@@ -185,3 +188,25 @@ def test_benchmark_of_a_gpu_is_complete():
     expected = itertools.product((64, 256, 1024, 4096), ("fp32", "bf16"), (True, False))
     assert rows == set(expected)
     assert record["phases"].keys() == record["matmul_flops_per_second"].keys() == {"fp32", "bf16"}
+
+
+def test_recorded_kernels_make_small_batches_faster():
+    """What the training chapter says of the recorded speeds on a GPU."""
+    record = json.loads((ROOT / "benchmarks" / "gpu.json").read_text())
+    speed = {
+        (row["precision"], row["cuda_graphs"], row["batch_size"]): row["images_per_second"]
+        for row in record["timings"]
+        if row["what"].startswith("csae.train")
+    }
+    # A step of 256 images takes about as long as one of 64.
+    assert speed["fp32", False, 256] > 3 * speed["fp32", False, 64]
+    for precision in ("fp32", "bf16"):
+        gain = [
+            speed[precision, True, batch] / speed[precision, False, batch]
+            for batch in (64, 256, 1024, 4096)
+        ]
+        assert gain[0] > 3 > gain[1] > 2.5 > 1 > gain[-1]
+    saved = 256 / speed["fp32", False, 256] - 256 / speed["fp32", True, 256]
+    steps = record["data"]["images"] // 4096  # of an epoch
+    recording = steps * (4096 / speed["fp32", True, 4096] - 4096 / speed["fp32", False, 4096])
+    assert 15 < recording / saved < 20

@@ -142,5 +142,11 @@ def test_probing_leaves_random_numbers_and_threads():
 @pytest.mark.parametrize("name", ["intensity", "peak", "bandwidth"])
 def test_impossible_roofs_are_named(name):
     usual = {"intensity": 2.0, "peak": 1e11, "bandwidth": 1e10}
-    with pytest.raises(ValueError, match=f"{name} must be positive, got 0"):
+    with pytest.raises(ValueError, match=f"{name} must be a .*number above 0, got 0"):
         runtime.attainable(**usual | {name: 0})
+
+
+@pytest.mark.parametrize("name", ["cuda:0", "tpu", "CPU", "", None, 0])
+def test_unknown_accelerators_are_named(name):
+    with pytest.raises(ValueError, match="accelerator must be one of 'auto', 'cpu', 'cuda', 'mps'"):
+        runtime.resolve_device(name)

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import math
 from types import SimpleNamespace
@@ -9,9 +10,17 @@ from csae import training
 from csae.centroids import simplex
 from csae.data import Augmentation, load_dataset
 from csae.evaluation import evaluate
-from csae.losses import CSAELoss, ImageError, JointLoss
+from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
 from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
-from csae.training import TIMINGS, TrainingConfig, make_optimizer, make_schedule, range_test, train
+from csae.training import (
+    TIMINGS,
+    TrainingConfig,
+    make_optimizer,
+    make_schedule,
+    range_test,
+    train,
+    visiting_order,
+)
 
 SHORT = TrainingConfig(
     epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1)
@@ -29,8 +38,6 @@ def run(model, digits, config=SHORT, **options):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_same_seed_repeats_a_run_bit_for_bit(model, digits, precision):
-    import copy
-
     config = dataclasses.replace(SHORT, precision=precision)
     twin = copy.deepcopy(model)
     first, weights = run(model, digits, config)
@@ -41,8 +48,6 @@ def test_same_seed_repeats_a_run_bit_for_bit(model, digits, precision):
 
 
 def test_another_seed_is_another_run(model, digits):
-    import copy
-
     twin = copy.deepcopy(model)
     assert run(model, digits)[0] != run(twin, digits, dataclasses.replace(SHORT, seed=1))[0]
 
@@ -134,12 +139,12 @@ def test_batch_larger_than_the_data_is_refused(model, digits):
         ({"images_per_epoch": 100}, "images_per_epoch must be .* the batch_size 256, got 100"),
         ({"images_per_epoch": 3e4}, "images_per_epoch must be .* got 30000.0"),
         ({"batch_size": 1}, "batch_size must be an integer of at least 2, got 1"),
-        ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
-        ({"learning_rate": 0.0}, "learning_rate must be a positive, finite number, got 0.0"),
+        ({"seed": -1}, "seed must be an integer from 0 to .* got -1"),
+        ({"learning_rate": 0.0}, "learning_rate must be a finite number above 0, got 0.0"),
         ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0, got -1.0"),
         ({"accelerator": "tpu"}, "accelerator must be one of .* got 'tpu'"),
         ({"precision": "fp8"}, "precision must be one of .* got 'fp8'"),
-        ({"cuda_graphs": "no"}, "cuda_graphs must be one of .* got 'no'"),
+        ({"cuda_graphs": "no"}, "cuda_graphs must be True or False, got 'no'"),
     ],
 )
 def test_wrong_configuration_is_named(arguments, message):
@@ -174,8 +179,6 @@ RANGE = TrainingConfig(batch_size=32, accelerator="cpu", precision="fp32")
 
 def test_equation_range_rates(model, digits):
     """The same factor from step to step, and the losses of just these steps."""
-    import copy
-
     twin = copy.deepcopy(model)
     found = range_test(model, CSAELoss(), digits, RANGE, lowest=1e-4, highest=1e-2, steps=11)
     assert found.rates[0] == pytest.approx(1e-4)
@@ -221,10 +224,10 @@ def test_range_test_without_any_finite_loss_is_empty(model, digits):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"lowest": 0.0}, "lowest and highest must be finite, .* got 0.0 and 1.0"),
-        ({"lowest": 2.0}, "lowest and highest must be finite, .* got 2.0 and 1.0"),
-        ({"highest": math.inf}, "lowest and highest must be finite, .* inf"),
-        ({"highest": math.nan}, "lowest and highest must be finite, .* nan"),
+        ({"lowest": 0.0}, "lowest must be a finite number above 0, got 0.0"),
+        ({"lowest": 2.0}, "highest must be a finite number above 2, got 1.0"),
+        ({"highest": math.inf}, "highest must be a finite number above 1e-05, got inf"),
+        ({"highest": math.nan}, "highest must be a finite number above 1e-05, got nan"),
         ({"steps": 1}, "steps must be an integer of at least 2, got 1"),
         ({"steps": 2.5}, "steps must be an integer of at least 2, got 2.5"),
     ],
@@ -368,3 +371,38 @@ def test_kernels_are_recorded_only_where_nothing_can_change_them(monkeypatch):
     assert not recorded
     with pytest.raises(ZeroDivisionError):
         train(model, CSAELoss(), images, config, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("classes", "criterion"),
+    [(20, CSAELoss()), (4, CSAELoss()), (10, JointLoss(far=(1.0, CentroidDistance(torch.eye(4)))))],
+)
+def test_other_classes_are_refused_before_anything_starts(digits, classes, criterion):
+    model = CSAE(simplex(classes, 40, scale=2.0))
+    before = copy.deepcopy(model.state_dict())
+    for call in (train, range_test):
+        with pytest.raises(ValueError, match="dataset has 10 classes, but .* was built for"):
+            call(model, criterion, digits, RANGE)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("returned", [None, {}, {"error": torch.ones(())}, torch.ones(())])
+def test_a_criterion_without_a_loss_is_named(model, digits, returned):
+    for call in (train, range_test):
+        with pytest.raises(ValueError, match='criterion must return .* "loss" among them'):
+            call(model, lambda *_: returned, digits, RANGE)
+
+
+def test_the_default_device_does_not_matter():
+    expected = visiting_order(300, SHORT, 2)
+    with torch.device("meta"):
+        assert torch.equal(visiting_order(300, SHORT, 2), expected)
+
+
+def test_the_state_may_be_named_by_a_string(model, digits, tmp_path):
+    path = tmp_path / "state"
+    config = dataclasses.replace(SHORT, epochs=1)
+    history = train(model, CSAELoss(), digits, config, state_file=str(path), progress=False)
+    assert path.is_file()
+    again = train(model, CSAELoss(), digits, config, state_file=path, progress=False)
+    assert again == history

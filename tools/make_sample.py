@@ -9,6 +9,7 @@ on one of the two can be judged on the other.
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,16 @@ def make_sample(name: str, root: Path) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Write one compressed file of plain arrays for each data set."""
+    """Write one compressed file of plain arrays for each data set; print their checksums."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path, help="folder with MNIST/raw and FashionMNIST/raw")
     root = parser.parse_args().root
+    print("SHA-256, for csae/data.py, which refuses files with others:")
     for name in SAMPLES:
         path = OUTPUT / f"{name}.npz"
         np.savez_compressed(path, allow_pickle=False, **make_sample(name, root))
-        print(f"{path}: {path.stat().st_size:,} bytes")
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        print(f"{digest}  {path} ({path.stat().st_size:,} bytes)")
 
 
 if __name__ == "__main__":

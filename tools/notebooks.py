@@ -81,7 +81,8 @@ def _is_kept(cache: JupyterCacheAbstract, path: Path) -> bool:
 
 
 def _read(path: Path) -> NotebookNode:
-    return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    return notebook
 
 
 def _copy(notebooks: list[Path], folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from csae import records, runtime
+from csae import records
 from csae.cli import options as shared
 from csae.evaluation import evaluate
 
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    device = runtime.resolve_device(options.accelerator)
+    device = shared.settle_device(options)
     model, header = records.load_checkpoint(options.checkpoint)
     dataset = shared.load_images(options, model, header, options.split)
     result = evaluate(model.to(device), dataset)
@@ -41,6 +41,7 @@ def _run(options: argparse.Namespace) -> None:
                     "split": dataset.split,
                     "images": len(dataset),
                     "data_sha256": dataset.fingerprint,
+                    "data_source": dataset.source,
                     **result,
                 }
             )
@@ -48,5 +49,5 @@ def _run(options: argparse.Namespace) -> None:
     else:
         print(
             f"{dataset.name}, {dataset.split}: accuracy {result['accuracy']:.2%}, "
-            f"PSNR {result['psnr']:.2f} dB ({len(dataset):,} images)"
+            f"PSNR {result['psnr']:.2f} dB ({len(dataset):,} images{dataset.remark})"
         )

@@ -8,9 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from csae import data, export, records, runtime
+from csae import checks, data, export, files, progress, records, runtime
 from csae.cli import options as shared
 
 
@@ -28,7 +26,7 @@ def add(commands: Any) -> None:
     results = command.add_argument_group("results")
     results.add_argument(
         "--out",
-        type=Path,
+        type=shared.path,
         metavar="FOLDER",
         required=True,
         help="folder for the files; it must be new or empty",
@@ -55,11 +53,15 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     runtime.require_extra("export", *export.PACKAGES)
+    checks.integer("count", options.count, 1)
+    checks.number("tolerance", options.tolerance, above=0)
     records.check_new_folder("out", options.out)
+    files.check_can_write("out", options.out)
+    runtime.settle_threads()
     model, header = records.load_checkpoint(options.checkpoint)
     _check_own_dataset(options, header)
     dataset = shared.load_images(options, model, header, options.split).first(options.count)
-    with tqdm(
+    with progress.bar(
         total=len(export.STAGES), bar_format="{desc} ({n}/{total})", delay=1, leave=False
     ) as bar:
 

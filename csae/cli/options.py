@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+import torch
 
 from csae import data, files, runtime
 from csae.networks import CSAE
 
 
+def path(text: str) -> Path:
+    """Read the value of an option that names a file or a folder.
+
+    Raises:
+        argparse.ArgumentTypeError: It is empty, no UTF-8, or in the home folder of nobody.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Settings, records and weights are written by libraries that take no other names.
+        raise argparse.ArgumentTypeError(
+            f"a path must be UTF-8, got {os.fsencode(text)!r}"
+        ) from None
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"a path must have a name, got {text!r}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(
+            f"the home folder in {text!r} is not known; write the path in full, or ./~... for a "
+            "file of that name"
+        ) from None
+
+
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Add the argument that names a trained model."""
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="a .safetensors file")
+    parser.add_argument("checkpoint", type=path, metavar="CHECKPOINT", help="a .safetensors file")
 
 
 def add_data(parser: argparse.ArgumentParser, *, default: str) -> None:
@@ -33,7 +61,7 @@ def add_data(parser: argparse.ArgumentParser, *, default: str) -> None:
     )
     group.add_argument(
         "--root",
-        type=Path,
+        type=path,
         metavar="FOLDER",
         help="where the data sets lie (default: $CSAE_DATA, else a cache folder)",
         default=argparse.SUPPRESS,
@@ -130,38 +158,33 @@ def own_dataset(header: dict[str, Any]) -> str:
     return str(header["dataset"]).removesuffix("-sample")
 
 
-def check_range(argument: str, value: int, least: int, most: int, limit: str = "") -> None:
-    """Refuse a number outside a range.
-
-    Args:
-        argument: Its name.
-        value: The number.
-        least: Smallest number allowed.
-        most: Largest number allowed.
-        limit: What the largest number is; put behind it.
-
-    Raises:
-        ValueError: The number is out of range.
-    """
-    if not least <= value <= most:
-        raise ValueError(
-            f"{argument} must be from {least} to {most:,}{limit and f', {limit}'}; got {value}"
-        )
+def settle_device(options: argparse.Namespace) -> torch.device:
+    """Return the device of `add_accelerator`; on a CPU, settle the number of threads."""
+    device = runtime.resolve_device(options.accelerator)
+    if device.type == "cpu":
+        runtime.settle_threads()
+    return device
 
 
 def check_new_file(argument: str, path: Path, suffix: str) -> None:
-    """Refuse a file that exists, or whose name does not say what it holds.
+    """Refuse a file that exists or cannot be written, or whose name does not say what it holds.
 
     Raises:
         ValueError: It is such a file.
     """
     if path.suffix.lower() != suffix:
         raise ValueError(f"{argument} must be a file named *{suffix}, got {path}")
-    if path.exists():
+    if os.path.lexists(path):
         raise ValueError(f"{argument} must be a new file, got {path}, which exists")
+    files.check_can_write(argument, path.parent)
 
 
-def write_new_file(path: Path, content: bytes) -> None:
-    """Write a file that `check_new_file` has let pass, and the folders it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_whole(path, content)
+def load_pictures() -> ModuleType:
+    """Load what draws pictures, so that it needs no window, whatever the environment says.
+
+    It is loaded only when it is needed: help need not wait for matplotlib.
+    """
+    os.environ["MPLBACKEND"] = "agg"
+    from csae.cli import pictures
+
+    return pictures

@@ -5,10 +5,12 @@ Every pixel of an image becomes a square of whole pixels: nothing is smoothed or
 
 from __future__ import annotations
 
+import functools
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
 
+from matplotlib import style
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from torch import Tensor
@@ -27,6 +29,21 @@ _GREY = "#666666"  # for what names rows, not classes
 _WRONG = {"color": "#bd1f01", "weight": "bold"}  # and a cross: never by colour alone
 
 
+_P = ParamSpec("_P")
+
+
+def _by_default(draw: Callable[_P, bytes]) -> Callable[_P, bytes]:
+    """Let a function draw with matplotlib's own settings, not with the user's."""
+
+    @functools.wraps(draw)
+    def drawn(*arguments: _P.args, **options: _P.kwargs) -> bytes:
+        with style.context("default"):
+            return draw(*arguments, **options)
+
+    return drawn
+
+
+@_by_default
 def class_rows(images: Tensor, classes: Sequence[str]) -> bytes:
     """Draw a row of images for each class, with its name at the left.
 
@@ -47,6 +64,7 @@ def class_rows(images: Tensor, classes: Sequence[str]) -> bytes:
     return sheet.png()
 
 
+@_by_default
 def reconstruction_pairs(
     originals: Tensor, reconstructions: Tensor, true: Sequence[str], predicted: Sequence[str]
 ) -> bytes:
@@ -92,7 +110,7 @@ class _Sheet:
         large = image.repeat_interleave(scale, dim=0).repeat_interleave(scale, dim=1)
         colours = large.unsqueeze(2).expand(-1, -1, 3)  # a colour map would shift some by one
         bottom = self._height - round(top) - len(large)
-        self._figure.figimage(colours.numpy(), round(left), bottom)
+        self._figure.figimage(colours.numpy(), round(left), bottom, origin="upper")
 
     def write(self, text: str, x: float, y: float, size: float, **style: Any) -> None:
         """Write a text, vertically centred on y."""

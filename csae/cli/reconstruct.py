@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from csae import data, evaluation, records, runtime
+from csae import checks, data, evaluation, files, records
 from csae.cli import options as shared
 
 _MOST = 200  # images that a picture can show
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     )
     results = command.add_argument_group("results")
     results.add_argument(
-        "--out", type=Path, metavar="FILE.png", required=True, help="the picture; a new file"
+        "--out", type=shared.path, metavar="FILE.png", required=True, help="the picture; a new file"
     )
     shared.add_json(results)
     shared.add_data(command, default="that of the checkpoint, complete")
@@ -41,9 +41,9 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    shared.check_range("count", options.count, 1, _MOST, "as many as a picture can show")
+    checks.integer("count", options.count, 1, _MOST)
     shared.check_new_file("out", options.out, ".png")
-    device = runtime.resolve_device(options.accelerator)
+    device = shared.settle_device(options)
     model, header = records.load_checkpoint(options.checkpoint)
     dataset = shared.load_images(options, model, header, options.split)
     shown = dataset.first(options.count)
@@ -54,15 +54,14 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _write(out: Path, shown: data.ImageDataset, predictions: evaluation.Predictions) -> None:
-    from csae.cli import pictures  # not at the top: help need not wait for matplotlib
-
+    pictures = shared.load_pictures()
     picture = pictures.reconstruction_pairs(
         shown.images[:, 0],
         data.to_bytes(predictions.reconstructions)[:, 0],
         [shown.classes[label] for label in shown.labels.tolist()],
         [shown.classes[label] for label in predictions.labels.tolist()],
     )
-    shared.write_new_file(out, picture)
+    files.write_all({out: picture})
 
 
 def _print(options: argparse.Namespace, shown: data.ImageDataset, result: dict[str, float]) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from csae import data, records, runtime
+from csae import checks, data, files, progress, records
 from csae.cli import options as shared
 from csae.generation import sample_latents
 from csae.networks import CSAE
@@ -46,11 +46,11 @@ def add(commands: Any) -> None:
     )
     results = command.add_argument_group("results")
     results.add_argument(
-        "--out", type=Path, metavar="FILE.png", required=True, help="the picture; a new file"
+        "--out", type=shared.path, metavar="FILE.png", required=True, help="the picture; a new file"
     )
     results.add_argument(
         "--arrays",
-        type=Path,
+        type=shared.path,
         metavar="FILE.npz",
         help="also write all images (K, N, 28, 28) uint8 and labels (K, N) as NumPy arrays; "
         "a new file",
@@ -61,12 +61,12 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    shared.check_range("per_class", options.per_class, 1, _MOST)
-    shared.check_range("seed", options.seed, 0, 2**63 - 1)
+    checks.integer("per_class", options.per_class, 1, _MOST)
+    checks.seed("seed", options.seed)
     shared.check_new_file("out", options.out, ".png")
     if options.arrays is not None:
         shared.check_new_file("arrays", options.arrays, ".npz")
-    device = runtime.resolve_device(options.accelerator)
+    device = shared.settle_device(options)
     model, header = records.load_checkpoint(options.checkpoint)
     dataset = shared.load_images(options, model, header, "train")
     model.to(device)
@@ -104,18 +104,21 @@ def _decode(model: CSAE, codes: Tensor, device: torch.device) -> Tensor:
 
 def _bar(what: str, total: int) -> tqdm:
     # Nothing is shown of what ends within a second.
-    return tqdm(desc=what, total=total, unit=" images", delay=1, leave=False, dynamic_ncols=True)
+    return progress.bar(
+        desc=what, total=total, unit=" images", delay=1, leave=False, dynamic_ncols=True
+    )
 
 
 def _write(options: argparse.Namespace, images: Tensor, classes: tuple[str, ...]) -> None:
-    from csae.cli import pictures  # not at the top: help need not wait for matplotlib
-
-    shared.write_new_file(options.out, pictures.class_rows(images[:, :_SHOWN], classes))
+    contents: dict[Path, bytes] = {}
     if options.arrays is not None:
         labels = torch.arange(len(images)).unsqueeze(1).expand(images.shape[:2])
-        content = io.BytesIO()
-        np.savez_compressed(content, images=images.numpy(), labels=labels.numpy())
-        shared.write_new_file(options.arrays, content.getvalue())
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, images=images.numpy(), labels=labels.numpy())
+        contents[options.arrays] = arrays.getvalue()
+    pictures = shared.load_pictures()
+    contents[options.out] = pictures.class_rows(images[:, :_SHOWN], classes)
+    files.write_all(contents)
 
 
 def _print(options: argparse.Namespace, dataset: data.ImageDataset) -> None:

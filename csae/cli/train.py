@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import shlex
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from csae import data, records, runtime, training
+from csae import checks, data, files, records, runtime, training
 from csae.cli import options as shared
 from csae.evaluation import evaluate
 from csae.losses import SPACES, JointLoss
@@ -28,6 +30,8 @@ _SETTINGS = "settings.json"
 _STATE = "state.safetensors"
 _CHECKPOINT = "checkpoint.safetensors"
 _RECORD = "record.json"
+
+_RECIPE = "quick"
 
 # Options that change one value of the recipe: option, type, metavar, help.
 _OPTIMISATION = (
@@ -48,7 +52,7 @@ _AUGMENTATION = (
     ("--erase-area", float, "SHARE", "largest area of that rectangle, above 0 to 0.5"),
 )
 _METHOD = (
-    ("--latent-dim", int, "N", "numbers in a code"),
+    ("--latent-dim", int, "N", "dimensions of a code"),
     ("--noise", float, "FRACTION", "latent noise, in units of the centroids' norm"),
     ("--classification-weight", float, "WEIGHT", "weight of the cross-entropy"),
     ("--smoothing", float, "SHARE", "label smoothing of the cross-entropy"),
@@ -57,6 +61,21 @@ _METHOD = (
     ("--reconstruction-weight", float, "WEIGHT", "weight of the squared error of the images"),
     ("--wavelet-weight", float, "WEIGHT", "weight of the squared error of the Haar details"),
     ("--sobel-weight", float, "WEIGHT", "weight of the squared error of the Sobel gradients"),
+)
+# Options whose largest values only a slip of the hand would pass, and what would take memory or
+# processes before anything else could refuse it: least and most. The recipe checks the rest.
+_WHOLE = {
+    "epochs": (1, 1_000_000),
+    "images_per_epoch": (1, 1_000_000_000),
+    "batch_size": (2, 1_000_000_000),
+    "latent_dim": (1, 4096),
+    "devices": (1, 1024),
+    "num_nodes": (1, 1024),
+}
+# What goes with --resume, beside the options of --help that say so.
+_BESIDE_RESUME = (
+    "--root, --no-download, --redownload, --accelerator, --devices, --num-nodes, --precision, "
+    "--threads, --save-every, --tensorboard, --quiet, --json and --dry-run"
 )
 
 
@@ -70,27 +89,27 @@ def add(commands: Any) -> None:
         epilog="recipes:\n" + "\n".join(f"  {name:16}{text}" for name, text in ABOUT.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    train.set_defaults(run=_run, interrupted="go on with: csae train --resume FOLDER")
+    train.set_defaults(run=_run)
     shared.add_data(train, default="none, a new run needs it")
     train.add_argument(
         "--recipe",
         choices=tuple(RECIPES),
-        default="quick",
-        help="how to train (default: %(default)s)",
+        default=argparse.SUPPRESS,
+        help=f"how to train (default: {_RECIPE})",
     )
     where = train.add_mutually_exclusive_group()
     where.add_argument(
         "--out",
-        type=Path,
+        type=shared.path,
         metavar="FOLDER",
         help="folder for the results; it must be new or empty (default: a new folder in runs/)",
     )
     where.add_argument(
         "--resume",
-        type=Path,
+        type=shared.path,
         metavar="FOLDER",
         help="go on with the interrupted run in this folder; its settings stay, give only --root, "
-        "--tensorboard and the options of the machine again",
+        "--tensorboard and the options of the machine and of the output again",
     )
     train.add_argument(
         "--dry-run", action="store_true", help="print the settings as json, and do nothing"
@@ -153,6 +172,13 @@ def _add_machine(group: Any) -> None:
         default="auto",
         help="auto is bf16 where the hardware has it, else fp32 (default: %(default)s)",
     )
+    group.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="threads of a CPU, at most its cores (default: $OMP_NUM_THREADS, else measured at the "
+        "start; the number belongs to the run, and a resumed one goes on with it)",
+    )
 
 
 def _name(dataset: str, sample: bool) -> str:
@@ -195,9 +221,12 @@ class _Plan:
 
 def _run(options: argparse.Namespace) -> None:
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    if options.save_every < 0:
-        raise ValueError(f"save_every must be at least 0 seconds, got {options.save_every:g}")
-    plan = _planned(options) if options.resume is None else _resumed(options)
+    _check_ranges(options)
+    if options.resume is None:
+        plan = _planned(options)
+    else:
+        plan = _resumed(options)
+        options.interrupted = f"go on with: {_continuation(options, options.resume)}"
     torch.manual_seed(plan.recipe.training.seed)
     # Wrong values end here, before any work.
     model, criterion = plan.recipe.build(len(data.class_names(plan.dataset)))
@@ -207,6 +236,14 @@ def _run(options: argparse.Namespace) -> None:
     if options.tensorboard:
         runtime.require_extra("tensorboard", "tensorboard")
     config = plan.recipe.training
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)  # also for the other processes
+    if options.resume is None and options.out is not None:
+        files.check_can_write("out", options.out)
+    _, machines = training.launched_processes(config)
+    if machines > 1 and not options.quiet:
+        print(f"csae: waiting for the processes of all {machines} machines", file=sys.stderr)
     fabric = training.launch(config)
     here = runtime.environment(fabric.device) | {"processes": fabric.world_size}
     options.sample = plan.sample
@@ -234,7 +271,7 @@ def _run(options: argparse.Namespace) -> None:
             "accelerator": fabric.device.type,
         },
         "data": {
-            split: {"images": len(part), "sha256": part.fingerprint}
+            split: {"images": len(part), "sha256": part.fingerprint, "source": part.source}
             for split, part in splits.items()
         },
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -254,7 +291,7 @@ def _run(options: argparse.Namespace) -> None:
     }
     records.write_json(folder / _RECORD, record)
     (folder / _STATE).unlink()  # the run is complete: nothing is left to resume
-    _report(options, folder, record, len(splits["test"]))
+    _report(options, folder, record, splits["test"])
 
 
 def _train(
@@ -294,6 +331,22 @@ def _train(
     )
 
 
+def _check_ranges(options: argparse.Namespace) -> None:
+    """Refuse numbers out of range before any work, and before memory is taken."""
+    for name, (least, most) in _WHOLE.items():
+        if hasattr(options, name):
+            checks.integer(name, getattr(options, name), least, most)
+    for name, kind, *_ in _OPTIMISATION + _AUGMENTATION + _METHOD:
+        name = name.lstrip("-").replace("-", "_")
+        if kind is float and hasattr(options, name):
+            checks.number(name, getattr(options, name), most=1e9)
+    if hasattr(options, "seed"):
+        checks.seed("seed", options.seed)
+    checks.number("save_every", options.save_every, least=0, infinite=True)
+    if options.threads is not None:
+        checks.integer("threads", options.threads, 1, os.cpu_count() or 1)
+
+
 def _planned(options: argparse.Namespace) -> _Plan:
     """Settle what a new run does: the recipe, with the options that were given."""
     if not hasattr(options, "dataset"):
@@ -302,7 +355,8 @@ def _planned(options: argparse.Namespace) -> _Plan:
         raise ValueError(
             f"--sample knows {' and '.join(data.SAMPLES)}, got --dataset {options.dataset}"
         )
-    found = recipe(options.recipe, _name(options.dataset, options.sample))
+    chosen = getattr(options, "recipe", _RECIPE)
+    found = recipe(chosen, _name(options.dataset, options.sample))
     given = vars(options)
     augmentation = {k: given[k] for k in ("flip", *_names(_AUGMENTATION)) if k in given}
     changes = {k: given[k] for k in _names(_OPTIMISATION) if k in given}
@@ -317,7 +371,7 @@ def _planned(options: argparse.Namespace) -> _Plan:
     )
     method = {k.removesuffix("_weight"): given[k] for k in _names(_METHOD) if k in given}
     settled = dataclasses.replace(found, training=training_config, **method)
-    return _Plan(options.dataset, options.sample, options.recipe, settled)
+    return _Plan(options.dataset, options.sample, chosen, settled)
 
 
 _MACHINE = ("accelerator", "devices", "num_nodes")
@@ -345,12 +399,21 @@ def _resumed(options: argparse.Namespace) -> _Plan:
         raise ValueError(f"resume must be the folder of a run, got {folder}: no {_SETTINGS} in it")
     given = [
         name
-        for name in ("dataset", "seed", "flip", *_names(_OPTIMISATION + _AUGMENTATION + _METHOD))
+        for name in (
+            "dataset",
+            "recipe",
+            "seed",
+            "flip",
+            *_names(_OPTIMISATION + _AUGMENTATION + _METHOD),
+        )
         if hasattr(options, name)
     ]
     if given or options.sample:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given or ["sample"])
-        raise ValueError(f"resume takes the settings of the run: leave out {named}")
+        raise ValueError(
+            f"resume takes the settings of the run: leave out {named}. Beside --resume go "
+            f"{_BESIDE_RESUME}"
+        )
     plan = _Plan.from_json(json.loads((folder / _SETTINGS).read_text()))
     precision = plan.recipe.training.precision
     if options.precision not in ("auto", precision):
@@ -372,7 +435,7 @@ def _folder(options: argparse.Namespace, plan: _Plan) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         return out
     name = f"{plan.name}-seed{plan.recipe.training.seed}"
-    if plan.recipe_name != "quick":
+    if plan.recipe_name != _RECIPE:
         name = f"{plan.name}-{plan.recipe_name}-seed{plan.recipe.training.seed}"
     count = 1
     while True:
@@ -390,12 +453,12 @@ def _introduce(plan: _Plan, train: data.ImageDataset, model: CSAE, fabric: Fabri
     processes = f", {fabric.world_size} processes" if fabric.world_size > 1 else ""
     print(
         f"{train}\nrecipe {plan.recipe_name}: {parameters:,} parameters, {model.latent_dim} latent "
-        f"numbers, {model.num_classes} centroids; {fabric.device}{processes}, {precision}"
+        f"dimensions, {model.num_classes} centroids; {fabric.device}{processes}, {precision}"
     )
 
 
 def _report(
-    options: argparse.Namespace, folder: Path, record: dict[str, Any], test_images: int
+    options: argparse.Namespace, folder: Path, record: dict[str, Any], tested: data.ImageDataset
 ) -> None:
     test, seconds = record["test"], record["timing"]["seconds"]
     if options.json:
@@ -404,7 +467,8 @@ def _report(
                 {
                     "checkpoint": str(folder / _CHECKPOINT),
                     "record": str(folder / _RECORD),
-                    "test_images": test_images,
+                    "test_images": len(tested),
+                    "data_source": tested.source,
                     **test,
                     "seconds": seconds,
                 }
@@ -413,7 +477,7 @@ def _report(
         return
     print(
         f"test accuracy {test['accuracy']:.2%}, PSNR {test['psnr']:.2f} dB "
-        f"({test_images:,} images, {seconds:.0f} s in all)\n"
+        f"({len(tested):,} images{tested.remark}, {seconds:.0f} s in all)\n"
         f"written: {folder / _CHECKPOINT}\n         {folder / _RECORD}"
     )
 
