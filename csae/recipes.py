@@ -170,7 +170,12 @@ _BEST_HANDWRITING = Recipe(
 )
 
 # `recipe` fits "quick" and "best" to a data set.
-RECIPES = {"quick": _QUICK, "best": _BEST_CLOTHES, "paper": _PAPER, "published-code": _PUBLISHED_CODE}
+RECIPES = {
+    "quick": _QUICK,
+    "best": _BEST_CLOTHES,
+    "paper": _PAPER,
+    "published-code": _PUBLISHED_CODE,
+}
 ABOUT = {
     "quick": "a good model in about a minute of two processor cores",
     "best": "the strongest of our search so far; up to an hour of a processor, minutes of a GPU",
