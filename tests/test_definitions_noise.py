@@ -34,7 +34,7 @@ def test_layer(chapter):
     codes = torch.randn(6, 4)
     for mode in (True, False):
         results = []
-        for layer in (chapter["ShakenCode"](0.7), noise.GaussianNoise(0.7)):
+        for layer in (chapter["NoisyCode"](0.7), noise.GaussianNoise(0.7)):
             torch.manual_seed(3)
             results.append(layer.train(mode)(codes))
         assert torch.equal(*results)

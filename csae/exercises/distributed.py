@@ -65,7 +65,7 @@ def check_sent_bytes(answer: Callable[[int, int, int, int], float]) -> str:
         case = f"For {images:,} images, batches of {batch} and {processes} processes"
         hint_if(processes == 1, f"{case} you return {found:.6g}: to whom would it send anything?")
         for mistake, hint in (
-            (right / 4, "These are numbers, not bytes."),
+            (right / 4, "This counts values, not bytes."),
             (right / steps, "That is one step."),
             (right / 2, "Parts go round twice: to be added up, and to hand out the sums."),
             (right * processes, "That is what all processes together send."),

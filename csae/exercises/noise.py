@@ -124,7 +124,7 @@ def check_best_factor(answer: Callable[[float, float], float]) -> str:
             (noise / (variance + noise), "Without noise the factor should be 1, not 0."),
             (
                 math.sqrt(right),
-                "This keeps the variance of what is painted. Is its error smallest?",
+                "This keeps the variance of the reconstruction. Is its error smallest?",
             ),
             (1.0, "A factor of 1 lets all the noise through. Does less not pay?"),
             (
@@ -134,7 +134,7 @@ def check_best_factor(answer: Callable[[float, float], float]) -> str:
         ):
             hint_if(math.isclose(found, mistake, rel_tol=1e-6, abs_tol=1e-12), hint)
         raise HintError(
-            f"{case} you return {found:.4g}. Write the error of one number as a function of a: "
+            f"{case} you return {found:.4g}. Write the error of one dimension as a function of a: "
             "what is missing of it, and what noise comes with it?"
         )
-    return "The noisier the code, the nearer to the mean the decoder paints: this is the blur."
+    return "The noisier the code, the nearer to the mean the reconstruction: this is the blur."

@@ -22,7 +22,7 @@ MISTAKES = [
     ),
     ("sent_bytes", ..., "Replace the three dots"),
     ("sent_bytes", lambda n, b, p, k: n // b * 4 * p, "to whom would it send"),
-    ("sent_bytes", lambda n, b, p, k: sent(n, b, p, k) / 4, "numbers, not bytes"),
+    ("sent_bytes", lambda n, b, p, k: sent(n, b, p, k) / 4, "values, not bytes"),
     ("sent_bytes", lambda n, b, p, k: sent(b, b, p, k), "That is one step"),
     ("sent_bytes", lambda n, b, p, k: sent(n, b, p, k) / 2, "Parts go round twice"),
     ("sent_bytes", lambda n, b, p, k: sent(n, b, p, k) * k, "all processes together send"),
