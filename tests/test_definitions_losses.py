@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from csae import evaluation, losses
-from csae.baselines import SupervisedAutoencoder
 from csae.centroids import class_component, class_subspace, random_directions, simplex
 from csae.networks import CSAE, CSAEOutput, NetworkConfig
 from tests.chapters import definitions
@@ -68,17 +67,6 @@ def test_joint_loss(chapter, batch):
     package = criterion(output, output.reconstructions + 1, labels)
     terms = {name: package[name] for name in criterion.weights}
     assert chapter["joint_by_hand"](terms, criterion.weights) == package
-
-
-def test_head(chapter):
-    network = NetworkConfig.fully_connected(8)
-    models = []
-    for build in (chapter["AutoencoderWithHead"], SupervisedAutoencoder):
-        torch.manual_seed(0)
-        models.append(build(5, network))
-    by_hand, package = (model(torch.ones(2, 1, 28, 28)) for model in models)
-    for ours, theirs in zip(by_hand, package, strict=True):
-        assert torch.equal(ours, theirs)
 
 
 def test_distances_and_silhouette(chapter, batch):
