@@ -123,7 +123,7 @@ def check_undo_change(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     found = tensor(call(answer, weight.clone(), change.clone()), (6, 3))
     inverse = torch.linalg.inv(change)
     for mistake, hint in (
-        (weight, "This is the old weight: it paints other images from the new codes."),
+        (weight, "This is the old weight: it decodes the new codes to other images."),
         (weight @ change, "This changes the codes a second time. Undo the change."),
         (weight @ change.T, "This is right for a rotation only, whose inverse is its transpose."),
         (weight @ inverse.T, "The inverse stands on the right side, but transposed."),
