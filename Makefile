@@ -64,5 +64,5 @@ format: $(READY)
 	$(BIN)/nbstripout --keep-id book/*.ipynb
 
 clean:
-	rm -rf _build book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .executed book/_static/vendor .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -263,14 +263,14 @@ def test_two_processes_train_one_model(tmp_path):
     alone = os.environ | {"OMP_NUM_THREADS": "1"}
     shown = subprocess.run(
         [*command, "--out", tmp_path / "run"],
-        check=True, capture_output=True, text=True, timeout=300, env=alone,
+        check=True, capture_output=True, text=True, timeout=1800, env=alone,
     )  # fmt: skip
     assert "2 processes" in shown.stdout
     assert shown.stdout.count("test accuracy") == 1  # the first process speaks for both
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["environment"]["processes"] == record["config"]["devices"] == 2
     refused = subprocess.run(
-        [*command, "--batch-size", "501"], capture_output=True, text=True, timeout=300
+        [*command, "--batch-size", "501"], capture_output=True, text=True, timeout=1800
     )
     assert refused.returncode == 2
     assert "batch_size must be a multiple of the 2 processes" in refused.stderr
@@ -310,7 +310,7 @@ def test_an_interrupt_is_one_line_from_the_first_moment_on(tmp_path, delay):
         assert process.stdout.read(2) == "up"
         time.sleep(0.05 + delay)
         process.send_signal(signal.SIGINT)
-        _, shown = process.communicate(timeout=120)
+        _, shown = process.communicate(timeout=1800)
     assert process.returncode == 130
     assert shown.startswith("csae: interrupted")
     assert shown.count("\n") == 1
@@ -338,7 +338,7 @@ def test_the_entry_point_is_the_one_that_is_guarded():
 def test_a_run_ends_well_whoever_listens(tmp_path, streams, status):
     line = f"{shlex.join(training_command(tmp_path / 'out'))} {streams}"
     bash = ["bash", "-c", f"set -o pipefail; {line}"]
-    done = subprocess.run(bash, env=ALONE, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(bash, env=ALONE, capture_output=True, text=True, timeout=1800)
     assert done.returncode == status
     assert (tmp_path / "out" / "record.json").exists()
     assert "Traceback" not in done.stderr

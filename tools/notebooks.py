@@ -41,7 +41,7 @@ def run(book: Path, build: Path, tests: list[str]) -> int:
 
     Args:
         book: Folder of the notebooks; they are not changed.
-        build: Folder for the cache, ``.jupyter_cache``, and for the copies that run, ``executed``.
+        build: Folder for the cache, ``.jupyter_cache``. Copies run in ``.executed``, beside ``book``.
         tests: What to give to pytest besides.
 
     Returns:
@@ -52,7 +52,7 @@ def run(book: Path, build: Path, tests: list[str]) -> int:
     notebooks = sorted(book.glob("*.ipynb"))
     missing = [path for path in notebooks if not _is_kept(cache, path)]
     print(f"{len(missing)} of {len(notebooks)} notebooks have to run", flush=True)
-    copies = _copy(missing, build / "executed")
+    copies = _copy(missing, book.parent / ".executed")  # nbmake takes nothing from a _build
     status = 0
     try:
         if copies or tests:
