@@ -41,7 +41,7 @@ def run(book: Path, build: Path, tests: list[str]) -> int:
 
     Args:
         book: Folder of the notebooks; they are not changed.
-        build: Folder for the cache, ``.jupyter_cache``. Copies run in ``.executed`` beside ``book``.
+        build: Folder for the cache. Copies run in ``.executed``, beside ``book``.
         tests: What to give to pytest besides.
 
     Returns:
