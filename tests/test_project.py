@@ -1,5 +1,7 @@
 """One list of dependencies, one address of the repository, and an import that stays light."""
 
+import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -104,35 +106,64 @@ assert torch.get_num_threads() == threads
     assert not list(tmp_path.iterdir())
 
 
-def test_layers_depend_one_way():
-    """A module imports only what stands below it; argument checks stand below everything."""
-    above = {
-        "checks": set(),
-        "centroids": {"progress"},
-        "distributed": set(),
-        "files": set(),
-        "muon": set(),
-        "progress": set(),
-        "noise": {"distributed"},
-        "wavelets": set(),
-        "generation": set(),
-        "runtime": set(),
-        "data": {"distributed", "files"},
-        "state": {"files"},
-        "networks": {"noise"},
-        "losses": {"centroids", "networks"},
-        "records": {"files", "networks"},
-        "training": {"data", "distributed", "muon", "progress", "runtime", "state"},
-        "evaluation": {"data", "losses", "networks"},
-        "figures": {"evaluation"},
-        "baselines": {"networks"},
-        "recipes": {"centroids", "data", "losses", "networks", "training", "wavelets"},
-        "export": {"files", "networks", "records", "runtime"},
+# Modules and packages of csae from the ground up: each imports only what stands before it.
+FLOORS = (
+    "checks", "files", "progress", "centroids", "wavelets", "distributed", "noise", "muon",
+    "runtime", "data", "networks", "baselines", "losses", "state", "training", "evaluation",
+    "generation", "recipes", "records", "export", "figures", "exercises", "cli", "__main__",
+)  # fmt: skip
+
+
+def imported(path):
+    """Modules of csae that a file imports, at its top or inside of a function, by their full names.
+
+    What is imported for the type checker only does not count.
+    """
+    tree = ast.parse(path.read_text())
+    guarded = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
     }
-    modules = {path.stem: path.read_text() for path in (ROOT / "csae").glob("[a-z]*.py")}
-    assert modules.keys() == above.keys()
-    for name, allowed in above.items():
-        imported = re.findall(r"^from csae\.(\w+) import", modules[name], re.M)
-        for names in re.findall(r"^from csae import (.+)$", modules[name], re.M):
-            imported += names.split(", ")
-        assert set(imported) <= allowed | ({"checks"} if name != "checks" else set()), name
+    for node in ast.walk(tree):
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "csae").rglob("*.py"))
+}
+
+
+def test_layers_depend_one_way():
+    """A module or package imports only what stands below it."""
+    units = {name.split(".")[1] for name in MODULES if name != "csae"}
+    assert units == set(FLOORS)
+    for name, path in MODULES.items():
+        if name == "csae":
+            continue
+        floor = FLOORS.index(name.split(".")[1])
+        for other in imported(path):
+            if other.startswith("csae."):
+                assert FLOORS.index(other.split(".")[1]) <= floor, f"{name} imports {other}"
+
+
+def test_rooms_of_a_package_depend_one_way():
+    """Inside of a package, too, no module imports one that needs it."""
+    graph = {
+        name: {other for other in imported(path) if other in MODULES and other != name}
+        for name, path in MODULES.items()
+        if name != "csae"
+    }
+    for name in graph:  # a package's first file names its modules; they do not need it
+        graph[name] -= {"csae"}
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert len(order) >= len(graph)

@@ -70,7 +70,7 @@ def collect(root: Path) -> list[Claim]:
         for figure, names in figures(page):
             for name in names:
                 claim(name).figures.append(figure)
-    for path in sorted((root / "csae").glob("*.py")):
+    for path in sorted((root / "csae").rglob("*.py")):
         for function, text in docstrings(path):
             for line in ATTEMPT.findall(text):
                 if not (cited := CITATION.fullmatch(line)):
@@ -153,8 +153,15 @@ def docstrings(path: Path) -> list[tuple[str, str]]:
                 found.append((inner, ast.get_docstring(child) or ""))
                 visit(child, inner)
 
-    visit(ast.parse(path.read_text(encoding="utf-8")), f"csae.{path.stem}")
+    visit(ast.parse(path.read_text(encoding="utf-8")), public_module(path))
     return found
+
+
+def public_module(path: Path) -> str:
+    """Name where a reader imports a file's objects: its package."""
+    parts = path.with_suffix("").parts
+    start = len(parts) - 1 - parts[::-1].index("csae")
+    return ".".join(parts[start : start + 2])
 
 
 class ClaimsMap(SphinxDirective):
@@ -164,8 +171,9 @@ class ClaimsMap(SphinxDirective):
         """Make the table; warn of every gap, which fails a strict build."""
         root = Path(self.env.srcdir)
         for folder in ("book", "csae", "tests"):
-            for path in (root / folder).glob("*.*"):
-                self.env.note_dependency(str(path))
+            for path in (root / folder).rglob("*.*"):
+                if "__pycache__" not in path.parts:
+                    self.env.note_dependency(str(path))
         lines = [
             "| equation | implemented by | checked by | drawn in |",
             "|---|---|---|---|",
