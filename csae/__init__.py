@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from csae.data import Augmentation, ImageDataset, load_dataset
     from csae.evaluation import evaluate, predict, reconstruct
     from csae.losses import CSAELoss, JointLoss
-    from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
+    from csae.models import CSAE, Autoencoder, CSAEOutput
+    from csae.networks import NetworkConfig
     from csae.recipes import Recipe, recipe
     from csae.records import load_checkpoint, save_checkpoint
     from csae.runtime import describe, settle_threads, tier

@@ -8,7 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from csae import checks
-from csae.networks import ClassifyingAutoencoder, NetworkConfig
+from csae.models import ClassifyingAutoencoder
+from csae.networks import NetworkConfig
 
 
 class SupervisedAutoencoder(ClassifyingAutoencoder):
@@ -35,6 +36,20 @@ class SupervisedAutoencoder(ClassifyingAutoencoder):
         super().__init__(config, noise=noise)
         self.num_classes = num_classes
         self.head = nn.Linear(self.latent_dim, num_classes)
+        self.settings = {"num_classes": num_classes, "noise": self.noise.std}
+
+    @classmethod
+    def for_classes(
+        cls,
+        num_classes: int,
+        config: NetworkConfig | None = None,
+        *,
+        noise: float = 0.0,
+        seed: int = 0,
+    ) -> SupervisedAutoencoder:
+        """Build the model for a data set; the arguments are those of `csae.CSAE.for_classes`."""
+        config = NetworkConfig() if config is None else config
+        return cls(num_classes, config, noise=cls._absolute(noise, config))
 
     def similarities(self, latents: Tensor) -> Tensor:
         """Return the head's scores (N, K) of codes (N, d), the place of a CSAE's similarities.

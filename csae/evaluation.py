@@ -14,7 +14,7 @@ from torch import Tensor
 from csae import checks
 from csae.data import ImageDataset, batches, to_pixels
 from csae.losses import nearest_centroid
-from csae.networks import Autoencoder, ClassifyingAutoencoder
+from csae.models import Autoencoder, ClassifyingAutoencoder
 
 _UNWRAP = "pass the model that a wrapper holds, such as ._orig_mod of a compiled one"
 _SILHOUETTE_ROWS = 1000  # codes whose distances to all others are held at once

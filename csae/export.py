@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import csae
 from csae.files import check_can_write, write_all
-from csae.networks import Autoencoder, ClassifyingAutoencoder
+from csae.models import Autoencoder, ClassifyingAutoencoder
 from csae.records import check_new_folder
 from csae.runtime import require_extra
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from csae import checks
 from csae.centroids import class_subspace
-from csae.networks import CSAEOutput
+from csae.models import CSAEOutput
 
 SPACES = ("all", "class")
 
@@ -23,7 +23,7 @@ def nearest_centroid(latents: Tensor, centroids: Tensor) -> Tensor:
     """Classify codes by their nearest centroid.
 
     Where all centroids have the same norm it is also the most similar one, which
-    `csae.networks.CSAE.similarities` finds with one matrix product.
+    `csae.models.CSAE.similarities` finds with one matrix product.
 
     Equations: nearest-centroid.
 
@@ -54,7 +54,7 @@ def _output(output: Any, field: str, shape: tuple[int | str, ...] | None) -> Ten
     """Return a tensor from what a model returned."""
     if not hasattr(output, field):
         raise ValueError(
-            f"output must have {field}, as csae.networks.CSAEOutput, got {type(output).__name__}"
+            f"output must have {field}, as csae.models.CSAEOutput, got {type(output).__name__}"
         )
     return checks.tensor(f"output.{field}", getattr(output, field), shape, floating=True)
 

@@ -41,7 +41,8 @@ from csae.evaluation import (
 )
 from csae.files import write_whole
 from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
-from csae.networks import CSAE, Autoencoder, NetworkConfig
+from csae.models import CSAE, Autoencoder
+from csae.networks import NetworkConfig
 from csae.noise import path_steps, squared_jacobian_norm
 from csae.records import write_json
 from csae.runtime import environment, resolve_device, resolve_precision

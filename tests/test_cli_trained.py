@@ -14,7 +14,8 @@ from PIL import Image
 from csae import cli, data, export, files, records
 from csae.centroids import simplex
 from csae.cli import pictures
-from csae.networks import CSAE, NetworkConfig
+from csae.models import CSAE
+from csae.networks import NetworkConfig
 
 
 def save(path, num_classes=10, dataset="mnist-sample"):

@@ -10,7 +10,8 @@ import torch
 from csae import data, export, records, runtime
 from csae.baselines import SupervisedAutoencoder
 from csae.centroids import simplex
-from csae.networks import CSAE, Autoencoder, NetworkConfig
+from csae.models import CSAE, Autoencoder
+from csae.networks import NetworkConfig
 
 pytest.importorskip("onnxscript")
 import onnx

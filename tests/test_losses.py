@@ -12,7 +12,7 @@ from csae.losses import (
     JointLoss,
     nearest_centroid,
 )
-from csae.networks import CSAEOutput
+from csae.models import CSAEOutput
 
 
 def output_for(codes, centroids):

@@ -7,7 +7,7 @@ from torch import nn
 
 from csae.centroids import simplex
 from csae.muon import Muon, orthogonalise
-from csae.networks import CSAE
+from csae.models import CSAE
 
 
 def with_singular_values(rows, columns, values):

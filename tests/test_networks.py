@@ -13,16 +13,8 @@ import csae
 from csae.centroids import pedcc, simplex
 from csae.data import prepare
 from csae.evaluation import reconstruct
-from csae.networks import (
-    CSAE,
-    Autoencoder,
-    NetworkConfig,
-    PatchUpsample,
-    ResidualBlock,
-    encoder,
-    layer_table,
-    pca_autoencoder,
-)
+from csae.models import CSAE, Autoencoder, pca_autoencoder
+from csae.networks import NetworkConfig, PatchUpsample, ResidualBlock, encoder, layer_table
 
 
 def count(module):

@@ -10,7 +10,8 @@ from csae import records
 from csae.centroids import simplex
 from csae.data import load_dataset
 from csae.evaluation import evaluate
-from csae.networks import CSAE, NetworkConfig
+from csae.models import CSAE
+from csae.networks import NetworkConfig
 
 
 def test_checkpoint_round_trip(model, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from csae.losses import ImageError, JointLoss
-from csae.networks import Autoencoder, NetworkConfig
+from csae.models import Autoencoder
+from csae.networks import NetworkConfig
 from csae.training import TrainingConfig, train
 from experiments import sweeps
 

@@ -11,7 +11,8 @@ from csae.centroids import simplex
 from csae.data import Augmentation, load_dataset
 from csae.evaluation import evaluate
 from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
-from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
+from csae.models import CSAE, Autoencoder, CSAEOutput
+from csae.networks import NetworkConfig
 from csae.training import (
     TIMINGS,
     TrainingConfig,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from csae import data, files, runtime
-from csae.networks import CSAE
+from csae.models import CSAE
 
 
 def path(text: str) -> Path:

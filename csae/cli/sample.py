@@ -16,7 +16,7 @@ from tqdm import tqdm
 from csae import checks, data, files, progress, records
 from csae.cli import options as shared
 from csae.generation import sample_latents
-from csae.networks import CSAE
+from csae.models import CSAE
 
 _BATCH = 500  # images, or codes, that go through the network at once
 _MOST = 10_000  # new images of a class; a few hundred MB of random numbers

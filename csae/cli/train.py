@@ -23,7 +23,7 @@ from csae import checks, data, files, records, runtime, training
 from csae.cli import options as shared
 from csae.evaluation import evaluate
 from csae.losses import SPACES, JointLoss
-from csae.networks import CSAE
+from csae.models import CSAE
 from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 
 _SETTINGS = "settings.json"
