@@ -45,7 +45,7 @@ _DIGITS = tuple("0123456789")
 _EMNIST_SPLITS = torchvision.datasets.EMNIST.splits
 DATASETS = ("mnist", "fashion-mnist", *(f"emnist-{split}" for split in _EMNIST_SPLITS))
 SAMPLES = ("mnist", "fashion-mnist")  # data sets that have a sample inside the package
-_SAMPLE_FOLDER = Path(__file__).parent / "sample"
+_SAMPLE_FOLDER = Path(__file__).parents[1] / "sample"
 
 # Of the fields of an augmentation. Larger ones would cut into what the images show.
 _LARGEST_CHANGES = {"rotation": 45, "zoom": 0.5, "shear": 0.5, "erase": 1, "erase_area": 0.5}
