@@ -236,7 +236,7 @@ def test_known_codes_are_found_to_machine_precision(k, d, cosine):
 
 def test_equation_soft_closest_pair():
     """The energy lies above the closest pair's term by at most log(pairs) / exponent."""
-    from csae.centroids import _energy
+    from csae.centroids.search import _energy
 
     points = random_directions(30, 5, seed=1)
     closest = -math.log(1 - separation(points).largest_cosine)
@@ -250,10 +250,11 @@ def test_equation_soft_closest_pair():
 
 @pytest.mark.parametrize("exponent", [0.5, 8.0, 300.0])
 def test_energy_gradient_is_right_in_chunks(exponent, monkeypatch):
-    from csae import centroids
+    from csae.centroids import cosines
+    from csae.centroids.search import _energy
 
     points = 1.7 * random_directions(23, 4, seed=3)
-    value, gradient = centroids._energy(points, exponent)
+    value, gradient = _energy(points, exponent)
     exact = points.clone().requires_grad_()
     unit = torch.nn.functional.normalize(exact, dim=1)
     off = ~torch.eye(23, dtype=torch.bool)
@@ -261,8 +262,8 @@ def test_energy_gradient_is_right_in_chunks(exponent, monkeypatch):
     energy.backward()
     assert value == pytest.approx(energy.item(), rel=1e-12)
     assert torch.allclose(gradient, exact.grad, rtol=1e-9, atol=1e-12)
-    monkeypatch.setattr(centroids, "_CHUNK_NUMBERS", 100)  # four rows at a time
-    again, pieces = centroids._energy(points, exponent)
+    monkeypatch.setattr(cosines, "_CHUNK_NUMBERS", 100)  # four rows at a time
+    again, pieces = _energy(points, exponent)
     assert again == pytest.approx(value, rel=1e-12)
     assert torch.allclose(pieces, gradient, rtol=1e-9, atol=1e-12)
 
@@ -506,7 +507,7 @@ def test_measures_stay_in_their_ranges():
 
 def test_the_tighter_bound_in_three_dimensions():
     """Beyond 100 points only that of Fejes Toth is computed: it is the tighter one."""
-    from csae.centroids import _fejes_toth, _levenshtein
+    from csae.centroids.bounds import _fejes_toth, _levenshtein
 
     for k in (*range(25, 400), 1000, 10_000):
         assert _fejes_toth(k) > _levenshtein(k, 3), k

@@ -77,7 +77,7 @@ def damage(path, pattern, replacement):
             "equation rankine-bound stands on no page of the book",
         ),
         (
-            "csae/centroids.py",
+            "csae/centroids/charges.py",
             r"Equations: charge-step\.",
             "",
             "equation charge-step is cited by no docstring",
@@ -110,14 +110,24 @@ def test_each_kind_of_gap_is_found(copy, file, pattern, replacement, gap):
 @pytest.mark.parametrize(
     ("file", "pattern", "replacement", "message"),
     [
-        ("csae/centroids.py", r"Equations: charge-step\.", "Equation: charge-step.", "like .Equat"),
         (
-            "csae/centroids.py",
+            "csae/centroids/charges.py",
+            r"Equations: charge-step\.",
+            "Equation: charge-step.",
+            "like .Equat",
+        ),
+        (
+            "csae/centroids/charges.py",
             r"Equations: charge-step\.",
             "Equations: charge-step",
             "charge_model",
         ),
-        ("csae/centroids.py", r"Equations: charge-step\.", "Equations: charge-step,.", "be read"),
+        (
+            "csae/centroids/charges.py",
+            r"Equations: charge-step\.",
+            "Equations: charge-step,.",
+            "be read",
+        ),
         (
             "book/centroids.ipynb",
             r'"metadata": {}',

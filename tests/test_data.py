@@ -10,13 +10,11 @@ import os
 import pickle
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import zipfile
-from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import torch
 import torchvision
@@ -25,8 +23,9 @@ from hypothesis import strategies as st
 
 from csae import data
 from csae.data import Augmentation, ImageDataset, batches, load_dataset, prepare, to_pixels
-
-ROOT = Path(__file__).parents[1]
+from csae.data.augmentation import _affine
+from csae.data.official import NOTE
+from csae.data.sample import _SAMPLE_FOLDER
 
 
 def write_idx(path, array):
@@ -66,7 +65,7 @@ def test_sample_is_stratified_and_small(name):
         images = {image.numpy().tobytes() for image in part.images}
         assert not images & seen  # no image in two splits
         seen |= images
-    files = list((data._SAMPLE_FOLDER).iterdir())
+    files = list(_SAMPLE_FOLDER.iterdir())
     assert sum(file.stat().st_size for file in files) < 5e6
     assert {file.name for file in files} >= {f"LICENSE-{name}" for name in data.SAMPLES}
 
@@ -144,7 +143,7 @@ def test_root_comes_from_argument_then_variable_then_cache(letters, tmp_path, mo
     with pytest.raises(data.DataUnavailableError, match=str(elsewhere)):
         load_dataset("emnist-letters", "test", root=elsewhere, download=False)
     monkeypatch.delenv("CSAE_DATA")
-    monkeypatch.setattr(data.platformdirs, "user_cache_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: tmp_path / name)
     with pytest.raises(data.DataUnavailableError, match=str(tmp_path / "csae")):
         load_dataset("emnist-letters", "test", download=False)
 
@@ -302,7 +301,7 @@ def test_files_are_official_where_the_archive_was(server, letters, tmp_path):
 def test_no_note_or_a_damaged_one_vouches_for_nothing(server, tmp_path, note):
     root = tmp_path / "fresh"
     load_dataset("emnist-letters", "test", root=root)
-    path = root / "EMNIST" / "raw" / data._NOTE
+    path = root / "EMNIST" / "raw" / NOTE
     path.unlink()
     if note is not None:
         path.write_bytes(note)
@@ -364,74 +363,6 @@ def test_impossible_batches_are_refused(digits, size):
     message = f"batch_size must be an integer of at least 1, got {size}"
     with pytest.raises(ValueError, match=message):
         batches(digits, size)  # at once: nothing has to be drawn for it
-
-
-def save_arrays(folder, images, labels):
-    np.save(folder / "images.npy", images)
-    np.save(folder / "labels.npy", labels)
-    return folder / "images.npy", folder / "labels.npy"
-
-
-def test_mapped_files_are_the_same_data_set(digits, tmp_path):
-    files = save_arrays(tmp_path, digits.images.numpy()[:, 0], digits.labels.numpy().astype("u1"))
-    before = [file.read_bytes() for file in files]
-    mapped = data.map_dataset(*files, digits.classes, name="mine", split="train")
-    assert repr(mapped).startswith("ImageDataset(mine train, 320 images, 10 classes")
-    order = torch.arange(319, -1, -1)
-    for ours, theirs in zip(
-        batches(mapped, 64, order=order), batches(digits, 64, order=order), strict=True
-    ):
-        assert torch.equal(ours[0], theirs[0])
-        assert torch.equal(ours[1], theirs[1])
-    assert mapped.fingerprint == digits.fingerprint
-    assert [file.read_bytes() for file in files] == before
-
-
-def test_mapped_images_stay_in_their_file(tmp_path):
-    """Opening and using 1.5 GB of images takes a fraction of that: peak memory is measured."""
-    script = f"""
-import resource, sys
-import numpy as np
-from csae.data import batches, map_dataset
-import torch
-images = np.lib.format.open_memmap("{tmp_path}/i.npy", "w+", np.uint8, (2_000_000, 28, 28))
-del images  # a file with holes: it takes no room on the disk
-np.save("{tmp_path}/l.npy", np.arange(2_000_000) % 2)
-dataset = map_dataset("{tmp_path}/i.npy", "{tmp_path}/l.npy", "ab", name="big", split="train")
-order = torch.randint(0, 2_000_000, (2560,))
-assert sum(len(labels) for _, labels in batches(dataset, 256, order=order)) == 2560
-own = [line for line in open("/proc/self/status") if line.startswith("RssAnon")][0]
-print(int(own.split()[1]) // 1024)
-"""
-    if not sys.platform.startswith("linux"):
-        pytest.skip("reads /proc/self/status")
-    shown = subprocess.run(
-        [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    assert int(shown.stdout) < 700  # MiB that are no mapped file; PyTorch takes some 200
-
-
-@pytest.mark.parametrize(
-    ("images", "labels", "message"),
-    [
-        (np.zeros((3, 28, 28)), np.zeros(3, int), "images must be a file of uint8 images"),
-        (np.zeros((3, 32, 32), "u1"), np.zeros(3, int), r"holds uint8 of shape \(3, 32, 32\)"),
-        (np.zeros((3, 28, 28), "u1"), np.zeros(2, int), "labels must be a file of 3 integers"),
-        (np.zeros((3, 28, 28), "u1"), np.zeros(3), "labels must be a file of 3 integers"),
-        (np.zeros((3, 28, 28), "u1"), np.full(3, 2), "labels must be from 0 to 1"),
-        (np.zeros((3, 28, 28), "u1"), np.full(3, -1), "labels must be from 0 to 1"),
-        (np.zeros((3, 28, 28), "u1"), np.zeros(3, "m8[s]"), "labels must be a file of 3 integers"),
-        (np.zeros((3, 28, 28), "u1"), np.zeros(3, bool), "labels must be a file of 3 integers"),
-        (np.zeros((0, 28, 28), "u1"), np.zeros(0, int), "images must be .* at least one image"),
-        (np.uint8(3), np.zeros(0, int), r"holds uint8 of shape \(\)"),
-        (np.array([{}], dtype=object), np.zeros(1, int), "images.npy holds Python objects"),
-        (np.zeros((1, 28, 28), "u1"), np.array([{}]), "labels.npy holds Python objects"),
-    ],
-)
-def test_other_files_are_refused(tmp_path, images, labels, message):
-    files = save_arrays(tmp_path, images, labels)
-    with pytest.raises(ValueError, match=message):
-        data.map_dataset(*files, ("a", "b"), name="mine", split="train")
 
 
 def test_shift_moves_each_image_whole(digits):
@@ -554,7 +485,7 @@ def test_flips_and_shifts_are_drawn_before_the_others(digits):
 
 def affine(images, angle=0.0, size=1.0, slant=0.0):
     each = torch.ones(len(images))
-    return data._affine(images, math.radians(angle) * each, size * each, slant * each)
+    return _affine(images, math.radians(angle) * each, size * each, slant * each)
 
 
 def test_maps_move_a_bright_square_where_they_should():
@@ -586,8 +517,7 @@ def test_maps_move_a_bright_square_where_they_should():
 def test_amounts_spread_over_the_range_asked_for(monkeypatch, digits):
     drawn = {}
     monkeypatch.setattr(
-        data,
-        "_affine",
+        "csae.data.augmentation._affine",
         lambda images, angle, size, slant: drawn.update(angle=angle, size=size, slant=slant),
     )
     torch.manual_seed(0)
@@ -727,7 +657,7 @@ def sample_copy(tmp_path_factory):
     """A folder with copies of the shipped files, for damage."""
     folder = tmp_path_factory.mktemp("sample")
     for name in data.SAMPLES:
-        shutil.copy(data._SAMPLE_FOLDER / f"{name}.npz", folder)
+        shutil.copy(_SAMPLE_FOLDER / f"{name}.npz", folder)
     return folder
 
 
@@ -735,14 +665,14 @@ def sample_copy(tmp_path_factory):
 @settings(deadline=None, max_examples=60)
 def test_damaged_sample_is_named_or_the_same(sample_copy, chosen):
     path = sample_copy / "mnist.npz"
-    whole = (data._SAMPLE_FOLDER / "mnist.npz").read_bytes()
+    whole = (_SAMPLE_FOLDER / "mnist.npz").read_bytes()
     content = bytearray(whole[: chosen.draw(st.integers(0, len(whole)) | st.just(len(whole)))])
     for place in chosen.draw(st.lists(st.integers(0, max(0, len(content) - 1)), max_size=3)):
         if content:
             content[place] = chosen.draw(st.integers(0, 255))
     path.write_bytes(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data, "_SAMPLE_FOLDER", sample_copy)
+        patch.setattr("csae.data.sample._SAMPLE_FOLDER", sample_copy)
         if content == whole:
             load_dataset("mnist", "test", sample=True)
             return
@@ -752,7 +682,7 @@ def test_damaged_sample_is_named_or_the_same(sample_copy, chosen):
 
 def arrays_of(change):
     """The sample's file with changed arrays: a whole archive that is not the shipped one."""
-    with np.load(data._SAMPLE_FOLDER / "mnist.npz") as shipped:
+    with np.load(_SAMPLE_FOLDER / "mnist.npz") as shipped:
         arrays = change(dict(shipped))
     file = io.BytesIO()
     np.savez(file, **arrays)
@@ -778,7 +708,7 @@ POINTER = (
     ids=["pointer", "empty", "pickle", "labels", "floats", "counts", "missing"],
 )
 def test_other_files_are_not_the_sample(sample_copy, monkeypatch, content):
-    monkeypatch.setattr(data, "_SAMPLE_FOLDER", sample_copy)
+    monkeypatch.setattr("csae.data.sample._SAMPLE_FOLDER", sample_copy)
     path = sample_copy / "mnist.npz"
     path.write_bytes(content)
     with pytest.raises(data.CorruptDataError, match=f"{path} is damaged") as error:
@@ -787,76 +717,6 @@ def test_other_files_are_not_the_sample(sample_copy, monkeypatch, content):
     path.unlink()
     with pytest.raises(data.CorruptDataError, match=f"{path}.* cannot be read.*Install csae again"):
         load_dataset("mnist", "test", sample=True)
-
-
-def as_file(save, *arrays, **named):
-    file = io.BytesIO()
-    save(file, *arrays, **named)
-    return file.getvalue()
-
-
-def saved_tensor():
-    file = io.BytesIO()
-    torch.save(torch.zeros(3, 28, 28, dtype=torch.uint8), file)
-    return file.getvalue()
-
-
-NPY = as_file(np.save, np.zeros((3, 28, 28), np.uint8))
-
-
-@pytest.mark.parametrize("argument", ["images", "labels"])
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (POINTER, "Git LFS pointer"),
-        (as_file(np.savez, images=np.zeros(3)), "an archive such as .npz or .pt"),
-        (saved_tensor(), "an archive such as .npz or .pt"),
-        (pickle.dumps([1]), "a pickle"),
-        (gzip.compress(NPY), "compressed"),
-        (b"", "is empty"),
-        (b"3,1,4", "of another kind"),
-        (NPY[:-1], "truncated"),
-        (NPY[:40], "truncated"),
-        (NPY[:7], "truncated"),
-        (NPY + b"1", "longer than its header"),
-        (b"\x93NUMPY\x02\x00" + (10**6).to_bytes(4, "little") + b" " * 10**6, "header is damaged"),
-    ],
-)
-def test_foreign_files_are_no_arrays(tmp_path, argument, content, message):
-    files = dict(zip(("images", "labels"), save_arrays(tmp_path, [], []), strict=True))
-    np.save(files["images"], np.zeros((3, 28, 28), np.uint8))
-    files[argument].write_bytes(content)
-    with pytest.raises(ValueError, match=f"^{argument} must be a .npy.*{message}") as error:
-        data.map_dataset(**files, classes=("a", "b"), name="mine", split="train")
-    assert str(files[argument]) in str(error.value)
-    assert not re.search("pickle=|unsafe|trust", str(error.value))
-
-
-@given(st.data())
-@settings(deadline=None, max_examples=150)
-def test_damaged_array_is_named_or_read(tmp_path_factory, chosen):
-    folder = tmp_path_factory.mktemp("damaged")
-    files = save_arrays(folder, np.zeros((3, 28, 28), np.uint8), np.array([0, 1, 1]))
-    path = chosen.draw(st.sampled_from(files))
-    content = bytearray(path.read_bytes())
-    for place in chosen.draw(st.lists(st.integers(0, 140), min_size=1, max_size=4)):
-        content[place] = chosen.draw(st.integers(0, 255))
-    path.write_bytes(content[: chosen.draw(st.none() | st.integers(0, len(content)))])
-    named = "|".join(re.escape(str(file)) for file in files)
-    try:
-        assert len(data.map_dataset(*files, ("a", "b"), name="mine", split="train")) >= 1
-    except ValueError:
-        with pytest.raises(ValueError, match=named):
-            data.map_dataset(*files, ("a", "b"), name="mine", split="train")
-
-
-def test_folder_or_no_path_is_no_array(tmp_path):
-    with pytest.raises(ValueError, match=f"images must be .*{tmp_path} is a folder"):
-        data.map_dataset(tmp_path, tmp_path, "ab", name="mine", split="train")
-    with pytest.raises(ValueError, match="images must be a path"):
-        data.map_dataset(3, tmp_path, "ab", name="mine", split="train")
-    with pytest.raises(FileNotFoundError):
-        data.map_dataset(tmp_path / "no", tmp_path / "no", "ab", name="mine", split="train")
 
 
 IMAGES, LABELS = torch.zeros(3, 1, 28, 28, dtype=torch.uint8), torch.tensor([0, 1, 1])

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from csae import centroids
+from csae.centroids.search import _energy
 from tests.chapters import definitions
 
 
@@ -43,7 +44,7 @@ def test_charges(geometry, k, d):
 def test_energy(geometry, exponent):
     points = centroids.random_directions(9, 4, seed=1)
     by_hand = geometry["soft_closest_pair"](points, exponent)
-    assert by_hand.item() == pytest.approx(centroids._energy(points, exponent)[0], rel=1e-12)
+    assert by_hand.item() == pytest.approx(_energy(points, exponent)[0], rel=1e-12)
 
 
 def test_search(geometry):

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import silhouette_score
 
-from csae import evaluation
 from csae.centroids import class_component, simplex
 from csae.data import prepare, to_pixels
 from csae.evaluation import (
@@ -225,7 +224,7 @@ def test_equation_silhouette(drawn):
 def test_silhouette_in_pieces_is_the_same(monkeypatch):
     codes, labels, _ = clouds()
     whole = silhouette(codes, labels)
-    monkeypatch.setattr(evaluation, "_SILHOUETTE_ROWS", 7)
+    monkeypatch.setattr("csae.evaluation.classes._SILHOUETTE_ROWS", 7)
     assert silhouette(codes, labels) == pytest.approx(whole, rel=1e-12)
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("root", type=Path, help="folder with MNIST/raw and FashionMNIST/raw")
     root = parser.parse_args().root
-    print("SHA-256, for csae/data.py, which refuses files with others:")
+    print("SHA-256, for csae/data/sample.py, which refuses files with others:")
     for name in SAMPLES:
         path = OUTPUT / f"{name}.npz"
         np.savez_compressed(path, allow_pickle=False, **make_sample(name, root))

@@ -1,0 +1,30 @@
+"""How well a model classifies and reconstructs images it was not trained on."""
+
+from csae.evaluation.classes import (
+    ClassDistances,
+    NeuralCollapse,
+    class_distances,
+    confusion_matrix,
+    neural_collapse,
+    silhouette,
+)
+from csae.evaluation.fidelity import psnr
+from csae.evaluation.prediction import Predictions, Reconstructions, evaluate, predict, reconstruct
+from csae.evaluation.statistics import accuracy_interval, mean_interval
+
+__all__ = [
+    "ClassDistances",
+    "NeuralCollapse",
+    "Predictions",
+    "Reconstructions",
+    "accuracy_interval",
+    "class_distances",
+    "confusion_matrix",
+    "evaluate",
+    "mean_interval",
+    "neural_collapse",
+    "predict",
+    "psnr",
+    "reconstruct",
+    "silhouette",
+]
