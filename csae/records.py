@@ -17,7 +17,7 @@ from csae.evaluation import mean_interval
 from csae.files import write_whole
 from csae.recipes import Recipe
 from csae.runtime import counted
-from csae.training import Machine, Metrics
+from csae.training import Machine
 
 FORMAT = "csae-record-3"
 # The book's records: in an installed package, and in the repository.
@@ -193,7 +193,7 @@ def spread(runs: Sequence[Record], name: str) -> dict[str, Spread]:
 def _spread(values: list[float]) -> Spread:
     if len(values) == 1:
         return Spread(tuple(values), values[0], float("nan"), float("nan"))
-    return Spread(tuple(values), *mean_interval(values))
+    return Spread(tuple(values), *map(float, mean_interval(values)))
 
 
 def describe_machine(environment: dict[str, Any]) -> str:
@@ -216,7 +216,9 @@ def describe_run(record: Record) -> dict[str, str]:
     speeds = sorted(epoch["images_per_second"] for epoch in record.timing["epochs"])
     recipe, here = record.recipe, record.environment
     accuracy = (record.test or {}).get("accuracy")
-    named = "no labels" if accuracy is None or not recipe.classification_weight else f"{accuracy:.2%}"
+    named = (
+        "no labels" if accuracy is None or not recipe.classification_weight else f"{accuracy:.2%}"
+    )
     return {
         "data set": record.dataset,
         "recipe": f"{record.recipe_name or 'no recipe'}, {_length(recipe)}, "

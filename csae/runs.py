@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -199,12 +198,8 @@ def make(
         dataset=settings.dataset,
         num_classes=parts["train"].num_classes,
         recipe=settings.recipe,
-        machine=dataclasses.replace(
-            machine, accelerator=device.type, threads=here["threads"]
-        ),
-        data={
-            name: Part(len(part), part.fingerprint, part.source) for name, part in parts.items()
-        },
+        machine=dataclasses.replace(machine, accelerator=device.type, threads=here["threads"]),
+        data={name: Part(len(part), part.fingerprint, part.source) for name, part in parts.items()},
         parameters=sum(p.numel() for p in model.parameters()),
         history=[{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history],
         validation=measured["validation"],

@@ -10,7 +10,6 @@ import hashlib
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -75,7 +74,11 @@ class Pretrained:
 
 
 def save_checkpoint(
-    model: Autoencoder, path: str | os.PathLike[str], *, dataset: str, num_classes: int | None = None
+    model: Autoencoder,
+    path: str | os.PathLike[str],
+    *,
+    dataset: str,
+    num_classes: int | None = None,
 ) -> str:
     """Write a model's weights and all that is needed to build it again to one file.
 

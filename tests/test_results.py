@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 
 import pytest
+from experiments.sweeps import SWEEPS as SETTINGS
 
 import csae
 from csae.recipes import recipe
 from csae.records import load_runs, load_sweep
-from experiments.sweeps import SWEEPS as SETTINGS
 
 ROOT = Path(__file__).parents[1] / "results"
 RESULTS = sorted(path.parent for path in ROOT.rglob("record.json"))

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from csae.state import TrainingState
 
 from csae import files, training
 from csae.data import Augmentation
 from csae.losses import CSAELoss
-from csae.state import TrainingState
 from csae.training import TIMINGS, TrainingConfig, train
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 _PLAIN = (bool, int, float, str, type(None))
-_EVERY_MODULE = frozenset(vars(nn.Module()))  # what PyTorch keeps in each, whether it trains among it
+_EVERY_MODULE = frozenset(
+    vars(nn.Module())
+)  # what PyTorch keeps in each, whether it trains among it
 
 
 def content_of(part: Callable[..., Any]) -> dict[str, Any]:

@@ -202,9 +202,7 @@ def make_fabric(machine: Machine, device: torch.device, **processes: Any) -> Fab
 
 
 @contextmanager
-def settled_threads(
-    chosen: int | None, begun_with: int | None, fabric: Fabric
-) -> Iterator[None]:
+def settled_threads(chosen: int | None, begun_with: int | None, fabric: Fabric) -> Iterator[None]:
     """Train with the threads that the run began with, or as many as are free at its start.
 
     A number that somebody chose stays, and so does that of several processes, among which Fabric

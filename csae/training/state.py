@@ -48,8 +48,6 @@ class _Header:
         checks.integer("threads", self.threads, 1)
 
 
-
-
 @dataclass
 class TrainingState:
     """Everything that changes while a run goes on.
@@ -153,7 +151,9 @@ class TrainingState:
     def _check_schedule(self, path: Path, header: _Header) -> None:
         """Compare names and types of what the schedule and the optimiser will be told."""
         own = {"schedule": self.schedule.state_dict()}
-        own |= {str(i): group for i, group in enumerate(self.optimizer.state_dict()["param_groups"])}
+        own |= {
+            str(i): group for i, group in enumerate(self.optimizer.state_dict()["param_groups"])
+        }
         read = {"schedule": header.schedule}
         read |= {str(i): group for i, group in enumerate(header.optimizer)}
         for part in {**own, **read}:
@@ -201,9 +201,7 @@ class TrainingState:
             raise ValueError(f"{path} is damaged: its random numbers are {error}") from None
 
 
-def check_tensors(
-    path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
-) -> None:
+def check_tensors(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Compare names, shapes and types of tensors that were read with those of a model.
 
     Raises:
