@@ -1,8 +1,8 @@
 """Experiments: a question, a recipe, and what is changed of it, one setting at a time.
 
-An experiment is a list of values; the runs are made by `csae.runs`. The book's experiments lie in the
-folder ``experiments`` of its repository, one file a chapter. A chapter runs them on the shipped
-sample; what it says of complete data sets, it reads from the records of the same experiment.
+An experiment is a list of values; `csae.runs` makes the runs. The book's lists lie in the folder
+``experiments`` of its repository, one file a chapter. A chapter runs them on the shipped sample;
+what it says of complete data sets, it reads from the records of the same experiment.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def book_experiments() -> dict[str, Experiment]:
     found: dict[str, Experiment] = {}
     for path in sorted(next(folder for folder in _FOLDERS if folder.is_dir()).glob("[a-z]*.py")):
         spec = importlib.util.spec_from_file_location(f"csae_experiments_{path.stem}", path)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         for experiment in module.EXPERIMENTS:

@@ -102,6 +102,7 @@ class Recipe:
             >>> Recipe().change(noise=0.0, epochs=3).training.epochs
             3
         """
+        changed: Recipe
         changed, left = _changed(self, values)
         if left:
             raise ValueError(f"values must be fields of a recipe, got {', '.join(sorted(left))}")

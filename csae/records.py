@@ -96,7 +96,10 @@ class Record:
         return self.recipe.training.seed
 
     def measured(self, name: str) -> float:
-        """Return a figure by its name: ``"validation_accuracy"``, ``"test_psnr"``, ``"silhouette"``.
+        """Return a figure by its name.
+
+        Args:
+            name: Such as ``"validation_accuracy"``, ``"test_psnr"`` or ``"silhouette"``.
 
         Raises:
             ValueError: It was not measured.

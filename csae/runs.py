@@ -1,8 +1,8 @@
 """Runs: the one way to make them, whoever asks: the command line, an experiment or a chapter.
 
-A run is settled before it begins, goes on after an interruption with the same command, and ends with
-a record. In its folder stand ``settings.json``, the state until it is complete, the weights and the
-record.
+A run is settled before it begins, goes on after an interruption with the same command, and ends
+with a record. In its folder stand ``settings.json``, the state until it is complete, the weights
+and the record.
 """
 
 from __future__ import annotations

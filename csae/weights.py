@@ -22,7 +22,7 @@ from csae.training.state import check_tensors
 
 _FORMAT = "csae-3"
 # The book's weights: in an installed package, and in the repository.
-_FOLDERS = (Path(__file__).parent / "weights", Path(__file__).parents[1] / "weights")
+_FOLDERS = (Path(__file__).parent / "pretrained", Path(__file__).parents[1] / "weights")
 _HINT = (
     "Checkpoints are written by `csae train` and csae.save_checkpoint; pickled files (.pt, .pth) "
     "are refused because unpickling runs code"

@@ -1,7 +1,7 @@
 """Options of the command line, made from the fields and docstrings of dataclasses.
 
-A value has one home: the dataclass says its name, its type, its default and, in its docstring, what it
-means. An option that is not given changes nothing.
+A value has one home: the dataclass says its name, its type and, in its docstring, what it means. An
+option that is not given changes nothing.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def settings(
         spreads: By setting, from above to below.
         labels: Other names for some of the settings.
     """
-    for row, (setting, found) in enumerate(spreads.items()):
+    for row, found in enumerate(spreads.values()):
         axis.plot(found.values, [row] * len(found.values), "o", color=PALETTE[0], alpha=0.6)
         if len(found.values) > 1:
             axis.plot([found.low, found.high], [row, row], color=INK)

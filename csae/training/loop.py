@@ -85,7 +85,8 @@ def train(
         ValueError: An argument is something else, the batch is larger than the data set, its labels
             are others than the classes of model or criterion, or ``state_file`` is no state of
             this run.
-        FloatingPointError: Loss or weights are no longer finite. The state is that of an earlier moment.
+        FloatingPointError: Loss or weights are no longer finite. The state is that of an earlier
+            moment.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the current step.
     """
     check_arguments(model, criterion, dataset, config)
