@@ -231,6 +231,8 @@ def read_settings(folder: Path) -> Settings:
         ValueError: There is no run in it, its settings are damaged, or it is complete.
     """
     if (folder / RECORD).exists():
+        with locked(folder):  # which removes what it left when it was ended just before its end
+            pass
         raise ValueError(f"the run in {folder} is complete: nothing is left to resume")
     path = folder / SETTINGS
     if not path.exists():

@@ -15,10 +15,10 @@ _HEAD = """\
 Every figure of the book that is not computed on its page stands in a record of this folder. Written
 by `python -m tools.results_index`; do not edit.
 
-`runs/<experiment>/<data set>/<setting>-seed<N>.json` is one run: the kind of model, every term of its
-loss with its weight, training, data with hashes, metrics of each epoch, what was measured at the
-end, versions, machine and commit. What a run did not write itself, and was added later from the code
-of its commit, is named under `filled_in`. `benchmarks/` holds timings.
+`runs/<experiment>/<data set>/<setting>-seed<N>.json` is one run: the kind of model, every term of
+its loss with its weight, training, data with hashes, metrics of each epoch, what was measured at
+the end, versions, machine and commit. What a run did not write itself, and was added later from the
+code of its commit, is named under `filled_in`. `benchmarks/` holds timings.
 
 An experiment is defined in the folder `experiments`; `csae experiment run NAME` makes the runs that
 have no record.

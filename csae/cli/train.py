@@ -128,8 +128,8 @@ def _run(options: argparse.Namespace) -> None:
     with runs.locked(folder):
         if options.resume is None and not runs.is_free(folder):
             raise ValueError(f"out must be a new or empty folder, got {folder}: it is in use")
-        if options.resume is not None:
-            runs.read_settings(folder)  # another process may have completed it meanwhile
+        if options.resume is not None and runs.finished(folder):  # by another process, just now
+            raise ValueError(f"the run in {folder} is complete: nothing is left to resume")
         run = _make(options, settings, parts, machine, fabric, folder)
     _report(options, folder, run.record, parts["test"])
 
@@ -221,7 +221,7 @@ def _folder(options: argparse.Namespace, settings: runs.Settings) -> Path:
         return Path(options.resume)
     out: Path | None = options.out
     if out is not None:
-        if (out / runs.STATE).exists() and not (out / runs.RECORD).exists():
+        if (out / runs.SETTINGS).exists() and not (out / runs.RECORD).exists():
             raise ValueError(f"out holds an interrupted run; to go on with it: --resume {out}")
         if not runs.is_free(out):
             raise ValueError(f"out must be a new or empty folder, got {out}, which holds something")

@@ -25,7 +25,7 @@ from csae.runtime import keep_freed_memory, resolve_precision
 from csae.training.config import TrainingConfig
 from csae.training.graphs import is_worth_recording, record_kernels
 from csae.training.identity import content_of
-from csae.training.machine import Machine, launch, settled_threads
+from csae.training.machine import Machine, launch, place, settled_threads
 from csae.training.optimisation import make_optimizer, make_schedule
 from csae.training.order import steps_per_epoch, visiting_order
 from csae.training.state import Metrics, TrainingState
@@ -104,8 +104,7 @@ def train(
     device, share = fabric.device, config.batch_size // fabric.world_size
     if device.type == "cpu":
         keep_freed_memory()
-    # Channels-last is the layout the convolution kernels prefer; it changes speed, not results.
-    model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    place(model, device)
     share_batch_norm(model)
     optimizer = make_optimizer(model, config)
     schedule = make_schedule(optimizer, config, steps)

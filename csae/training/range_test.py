@@ -14,7 +14,7 @@ from csae.data import ImageDataset, batches
 from csae.runtime import resolve_device
 from csae.training.config import TrainingConfig
 from csae.training.loop import Criterion, check_arguments, loss_of
-from csae.training.machine import Machine, make_fabric
+from csae.training.machine import Machine, make_fabric, place
 from csae.training.optimisation import make_optimizer
 from csae.training.order import steps_per_epoch, visiting_order
 
@@ -74,7 +74,7 @@ def range_test(
     device = resolve_device(machine.accelerator)
     fabric = make_fabric(machine, device, devices=1)
     trial = copy.deepcopy(model).train()
-    trial.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    place(trial, device)
     optimizer = make_optimizer(trial, config)
     prepared, stepper = fabric.setup(trial, optimizer)
     rates = lowest * (highest / lowest) ** (
