@@ -147,7 +147,7 @@ def _changed(part: Any, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return dataclasses.replace(part, **changes), left
 
 
-# Small batches and Muon: the sweeps quick-mnist and quick-fashion-mnist compare them with large
+# Small batches and Muon: the experiments quick-mnist and quick-fashion-mnist compare them with large
 # batches and with AdamW.
 _QUICK = Recipe(training=TrainingConfig(epochs=1, batch_size=64, optimizer="muon"))
 
@@ -183,7 +183,7 @@ _PUBLISHED_CODE = Recipe(
     ),
 )
 
-# Chosen on validation images: the sweeps whose names begin with "best" are its search.
+# Chosen on validation images: the experiments whose names begin with "best" are its search.
 # Mirrored clothes are clothes, mirrored digits are not digits.
 _BEST_CLOTHES = Recipe(
     training=TrainingConfig(
