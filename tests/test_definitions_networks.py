@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from csae import networks
+from csae import models, networks
 from tests.chapters import definitions
 
 
@@ -125,7 +125,7 @@ def test_contingency(chapter):
 
 def test_stretched(chapter):
     torch.manual_seed(0)
-    model = networks.Autoencoder(networks.NetworkConfig(latent_dim=2)).eval()
+    model = models.Autoencoder(networks.NetworkConfig(latent_dim=2)).eval()
     change = torch.tensor([[1.0, 2.0], [0.0, 8.0]])
     other = chapter["stretched"](model, change)
     images = torch.randn(3, 1, 32, 32)
