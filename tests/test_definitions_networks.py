@@ -25,7 +25,7 @@ def test_principal_components(chapter, images, latent_dim):
     pixels = images.flatten(1)
     mean, components, variances = chapter["principal_components"](pixels)
     by_hand = mean + (pixels - mean) @ components[:, :latent_dim] @ components[:, :latent_dim].T
-    package = networks.pca_autoencoder(images, latent_dim).double()
+    package = models.pca_autoencoder(images, latent_dim).double()
     assert torch.allclose(by_hand, package(images).reconstructions.flatten(1), atol=1e-5)
     kept = package.encode(images).var(dim=0, correction=0)
     assert torch.allclose(variances[:latent_dim], kept, atol=1e-5)
