@@ -165,7 +165,7 @@ def test_complete_run_is_returned_at_once(model, digits, tmp_path):
 
 # States of other runs, and other files
 
-TINY = NetworkConfig(latent_dim=9, widths=(4, 4), image_size=28)
+TINY = NetworkConfig(latent_dim=9, widths=(8, 8), image_size=28)
 ONCE = TrainingConfig(epochs=1, batch_size=64)
 
 
@@ -216,7 +216,7 @@ def test_another_training_is_not_resumed(digits, kept, changes, message):
     [
         (lambda: tiny(noise=0.2), "model.itself.settings.noise is 0.1, not 0.2"),
         (lambda: tiny("linear-head"), "model.itself.class is 'CSAE', not 'SupervisedAutoenc"),
-        (lambda: tiny(config=dataclasses.replace(TINY, widths=(4, 8))), "model."),
+        (lambda: tiny(config=dataclasses.replace(TINY, widths=(8, 16)), "model."),
         (lambda: tiny(config=NetworkConfig("fully_connected", 9, (4,), 28)), "model."),
     ],
 )
