@@ -12,6 +12,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -107,8 +108,9 @@ def _read(kind: Any, value: Any, where: str, name: str) -> Any:
             _read(str, key, where, f"a name in {name or 'the file'}")
         return {key: _read(inner[1], part, where, _join(name, key)) for key, part in value.items()}
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return float(value)
+        with suppress(OverflowError):  # an integer beyond the largest float
+            if math.isfinite(value):
+                return float(value)
     elif kind is str and isinstance(value, str):
         if value.isprintable():  # what is printed must not steer a terminal
             return value

@@ -58,7 +58,8 @@ def read(path: Path, form: str, what: str) -> tuple[dict[str, Any], dict[str, Te
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             entries = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copied: they lie in the file itself, and would change with it.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not a safetensors file ({error})") from error
     if _ENTRY not in entries:
@@ -70,8 +71,10 @@ def read(path: Path, form: str, what: str) -> tuple[dict[str, Any], dict[str, Te
             f"{path} is not {what} of this version of csae: its format is {checks.show(found)}, "
             f"not {form!r}"
         )
+    # Its very letters, too: json can spell one number in several ways.
+    spelled = json.dumps(header) == entries[_ENTRY]
     said = header.pop("sha256", None)
-    if said != _content_hash(header, tensors):
+    if not spelled or said != _content_hash(header, tensors):
         raise ValueError(
             f"{path} is damaged: its content is not what was written. Take another copy of it"
         )
@@ -80,6 +83,9 @@ def read(path: Path, form: str, what: str) -> tuple[dict[str, Any], dict[str, Te
         isinstance(other, str) and other in tensors for other in shared.values()
     ):
         raise ValueError(f"{path} is damaged: its shared tensors are missing")
+    for name in (*tensors, *shared):
+        if not name.isprintable():  # errors name them, and must not steer a terminal
+            raise ValueError(f"{path} is damaged: a tensor is named {checks.show(name)}")
     return header, tensors | {name: tensors[other] for name, other in shared.items()}
 
 

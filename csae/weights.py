@@ -156,8 +156,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Autoencoder, Checkpoi
     try:
         with torch.device("meta"):  # shapes are compared before memory is taken for them
             model = KINDS[header.kind].restore(header.network, header.settings, tensors)
-    except (ValueError, TypeError) as error:  # a setting that is out of range, or unknown
-        raise ValueError(f"{path} is damaged: {error}") from None
+    # A setting that is out of range or unknown, or a size beyond what PyTorch can count.
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        said = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is damaged: {said}") from None
     check_tensors(path, tensors, model.state_dict())
     for name, weights in tensors.items():
         if not weights.isfinite().all():
