@@ -110,7 +110,7 @@ def _read(kind: Any, value: Any, where: str, name: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         with suppress(OverflowError):  # an integer beyond the largest float
             if math.isfinite(value):
-                return float(value)
+                return value
     elif kind is str and isinstance(value, str):
         if value.isprintable():  # what is printed must not steer a terminal
             return value

@@ -35,7 +35,7 @@ class _Header:
     epoch: int
     step: int
     seconds: float
-    history: list[dict[str, Any]]
+    history: list[dict[str, float | str]]
     threads: int
     optimizer: list[dict[str, Any]]
     schedule: dict[str, Any]
@@ -144,7 +144,7 @@ class TrainingState:
         self.schedule.load_state_dict(header.schedule)
         self.sums = {k: t.to(self.device) for k, t in _under("sums", tensors).items()}
         self.epoch, self.step, self.seconds = header.epoch, header.step, header.seconds
-        self.history = [{k: float(v) for k, v in metrics.items()} for metrics in header.history]
+        self.history = [_without_words(metrics) for metrics in header.history]
         self.threads = header.threads
         self._load_random_numbers(path, tensors)
 
@@ -232,3 +232,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def _with_words(metrics: Metrics) -> dict[str, float | str]:
     """Return metrics for json, which has no numbers for NaN and infinity."""
     return {k: v if math.isfinite(v) else str(v) for k, v in metrics.items()}
+
+
+def _without_words(metrics: dict[str, float | str]) -> Metrics:
+    """Undo `_with_words`."""
+    return {k: float(v) if isinstance(v, str) else v for k, v in metrics.items()}
