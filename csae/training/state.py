@@ -139,12 +139,16 @@ class TrainingState:
         weights = _under("model", tensors)
         check_tensors(path, weights, self.model.state_dict())
         self._check_schedule(path, header)
+        try:  # NaN and infinity are kept as words
+            history = [{k: float(v) for k, v in metrics.items()} for metrics in header.history]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{path} is damaged: its history holds no numbers ({error})") from None
         self.model.load_state_dict(weights)
         self._load_optimizer(path, header.optimizer, _under("optimizer", tensors))
         self.schedule.load_state_dict(header.schedule)
         self.sums = {k: t.to(self.device) for k, t in _under("sums", tensors).items()}
         self.epoch, self.step, self.seconds = header.epoch, header.step, header.seconds
-        self.history = [{k: float(v) for k, v in metrics.items()} for metrics in header.history]
+        self.history = history
         self.threads = header.threads
         self._load_random_numbers(path, tensors)
 
