@@ -231,8 +231,7 @@ def test_runs_are_described_in_a_few_words(record):
     assert len({tuple(line) for line in lines}) == 1  # the same columns everywhere
     recipe = record.recipe.change(epochs=2, images_per_epoch=1500)
     assert (
-        "3,000 images"
-        in records.describe_run(dataclasses.replace(record, recipe=recipe))["recipe"]
+        "3,000 images" in records.describe_run(dataclasses.replace(record, recipe=recipe))["recipe"]
     )
     assert "no labels" in {line["test accuracy"] for line in lines}
     assert {len(line["commit"]) for line in lines} == {7}

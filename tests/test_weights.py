@@ -295,7 +295,7 @@ def assert_refused(path, what):
         weights.load_checkpoint(path)
     except ValueError as error:
         assert_is_an_answer(error, path)
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         pytest.fail(f"{what}: {type(error).__name__}: {error}")
     else:
         pytest.fail(f"{what} was loaded")
@@ -363,7 +363,7 @@ def test_mutated_headers_are_refused_or_fit_their_weights(path, kind):
         except ValueError as error:
             assert_is_an_answer(error, path)
             refused += 1
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             pytest.fail(f"{json.dumps(changed)[:300]}: {type(error).__name__}: {error}")
         else:
             assert (read.kind, read.network) == (kind, DENSE)

@@ -35,7 +35,7 @@ class _Header:
     epoch: int
     step: int
     seconds: float
-    history: list[dict[str, float | str]]
+    history: list[dict[str, Any]]
     threads: int
     optimizer: list[dict[str, Any]]
     schedule: dict[str, Any]
@@ -139,12 +139,16 @@ class TrainingState:
         weights = _under("model", tensors)
         check_tensors(path, weights, self.model.state_dict())
         self._check_schedule(path, header)
+        try:  # NaN and infinity are kept as words
+            history = [_without_words(metrics) for metrics in header.history]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{path} is damaged: its history holds no numbers ({error})") from None
         self.model.load_state_dict(weights)
         self._load_optimizer(path, header.optimizer, _under("optimizer", tensors))
         self.schedule.load_state_dict(header.schedule)
         self.sums = {k: t.to(self.device) for k, t in _under("sums", tensors).items()}
         self.epoch, self.step, self.seconds = header.epoch, header.step, header.seconds
-        self.history = [_without_words(metrics) for metrics in header.history]
+        self.history = history
         self.threads = header.threads
         self._load_random_numbers(path, tensors)
 
@@ -234,6 +238,6 @@ def _with_words(metrics: Metrics) -> dict[str, float | str]:
     return {k: v if math.isfinite(v) else str(v) for k, v in metrics.items()}
 
 
-def _without_words(metrics: dict[str, float | str]) -> Metrics:
-    """Undo `_with_words`."""
-    return {k: float(v) if isinstance(v, str) else v for k, v in metrics.items()}
+def _without_words(metrics: dict[str, Any]) -> Metrics:
+    """Undo `_with_words`; whole numbers stay whole."""
+    return {k: v if type(v) is int else float(v) for k, v in metrics.items()}
