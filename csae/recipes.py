@@ -147,8 +147,8 @@ def _changed(part: Any, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return dataclasses.replace(part, **changes), left
 
 
-# Small batches and Muon: the experiments quick-mnist and quick-fashion-mnist compare them with large
-# batches and with AdamW.
+# Small batches and Muon: the experiments quick-mnist and quick-fashion-mnist compare them with
+# large batches and with AdamW.
 _QUICK = Recipe(training=TrainingConfig(epochs=1, batch_size=64, optimizer="muon"))
 
 # The paper names its ingredients: cross-entropy, squared error, wavelet loss, noise, Adam and a

@@ -166,7 +166,7 @@ CASES = [
     (evaluation.reconstruct, {"model": model(10), "dataset": sample()}, {
         "batch_size": [*NO_COUNT, 0],
     }),
-    (losses.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
+    (centroids.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
         "latents": [*NO_CODES, CODES[:, :3], CODES.double()], "centroids": NO_CODES,
     }),
     (losses.CentroidCrossEntropy, {}, {"smoothing": [*NO_NUMBER, 0, 1, -0.5]}),
@@ -357,8 +357,9 @@ CASES = [
     }, {"optimizer": NO_OBJECT, "config": NO_OBJECT, "steps": [*NO_COUNT, 0]}),
     (train, {}, {
         "model": [*NO_OBJECT, nn.ReLU()], "criterion": [*NO_FUNCTION, None], "dataset": NO_OBJECT,
-        "config": NO_OBJECT, "machine": NO_MACHINE, "validate": NO_FUNCTION, "on_epoch": NO_FUNCTION,
-        "on_step": NO_FUNCTION, "state_file": [3, b"s", "", "a\0b"], "save_every": [*NO_NUMBER, -1],
+        "config": NO_OBJECT, "machine": NO_MACHINE, "validate": NO_FUNCTION,
+        "on_epoch": NO_FUNCTION, "on_step": NO_FUNCTION, "state_file": [3, b"s", "", "a\0b"],
+        "save_every": [*NO_NUMBER, -1],
         "fabric": ["x", 1], "progress": NO_FLAG,
     }),
     (recipes.Recipe, {}, {

@@ -1,4 +1,4 @@
-"""A run that is killed before any of its file operations goes on, or begins anew; nothing is left."""
+"""A run that is killed before a file operation goes on, or begins anew; nothing is left."""
 
 import os
 import signal
@@ -9,10 +9,11 @@ import pytest
 from csae import cli, runs
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-TINY = (
-    "--dataset mnist --sample --epochs 1 --images-per-epoch 64 --batch-size 32 --widths 2 2 "
-    "--threads 1 --accelerator cpu --quiet --json --save-every 0"
-).split()
+TINY = [
+    "--dataset", "mnist", "--sample", "--epochs", "1", "--images-per-epoch", "64",
+    "--batch-size", "32", "--widths", "8", "8", "--threads", "1", "--accelerator", "cpu",
+    "--quiet", "--json", "--save-every", "0",
+]  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 OPERATIONS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir")
 

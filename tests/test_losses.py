@@ -3,14 +3,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csae.centroids import class_component, random_directions, simplex
+from csae.centroids import class_component, nearest_centroid, random_directions, simplex
 from csae.losses import (
     CentroidCrossEntropy,
     CentroidDistance,
     CSAELoss,
     ImageError,
     JointLoss,
-    nearest_centroid,
 )
 from csae.models import CSAEOutput
 

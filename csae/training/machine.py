@@ -220,7 +220,7 @@ def place(model: nn.Module, device: torch.device) -> None:
         for part in model.modules()
     )
     if device.type != "cpu" or not narrow:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model.to(memory_format=torch.channels_last)
 
 
 @contextmanager
