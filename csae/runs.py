@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -28,7 +29,8 @@ from csae.files import remove_leftovers, write_whole
 from csae.models import Autoencoder
 from csae.recipes import Recipe
 from csae.records import FORMAT, Part, Record, load_record, write_record
-from csae.training import TIMINGS, Machine, Metrics, train
+from csae.training import TIMINGS, Machine, Metrics, launch, train
+from csae.training.state import saved_threads
 from csae.weights import pack_checkpoint
 
 SETTINGS = "settings.json"
@@ -146,16 +148,15 @@ def make(
     checks.instance("settings", settings, Settings)
     machine = dataclasses.replace(machine or Machine(), precision=settings.precision)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
-    device = runtime.resolve_device(machine.accelerator) if fabric is None else fabric.device
-    here = runtime.environment(device)  # now: the source may change while it trains
-    first = fabric is None or fabric.is_global_zero
+    fabric = launch(settings.recipe.training, machine) if fabric is None else fabric
+    here = runtime.environment(fabric.device)  # now: the source may change while it trains
     with torch.random.fork_rng():
         torch.manual_seed(settings.recipe.training.seed)
         model, criterion = settings.recipe.build(parts["train"].num_classes)
-    if folder is not None and first:
-        write_whole(folder / SETTINGS, schema.to_json(settings))
     state = None if folder is None else folder / STATE
     resumed = state is not None and state.exists()
+    if folder is not None and fabric.is_global_zero:
+        write_whole(folder / SETTINGS, schema.to_json(settings))
     threads: list[int] = []
 
     def finish_epoch(metrics: Metrics) -> None:
@@ -178,18 +179,12 @@ def make(
         fabric=fabric,
         progress=progress,
     )
-    measured = {
-        name: evaluate(model, parts[name]) if first and name in parts else None
-        for name in ("validation", "test")
-    }
-    further: Mapping[str, float] = {}
-    if measure is not None and validation is not None and first:
-        further = measure(model, validation)
+    if not threads and state is not None and state.exists():  # it had ended after its last epoch
+        threads.append(saved_threads(state))
+    here |= {"threads": (threads or [here["threads"]])[-1], "processes": fabric.world_size}
     weights = pack_checkpoint(
         model, dataset=settings.dataset, num_classes=parts["train"].num_classes
     )
-    here["threads"] = threads[-1] if threads else here["threads"]
-    here["processes"] = 1 if fabric is None else fabric.world_size
     record = Record(
         format=FORMAT,
         experiment=settings.experiment,
@@ -198,14 +193,14 @@ def make(
         dataset=settings.dataset,
         num_classes=parts["train"].num_classes,
         recipe=settings.recipe,
-        machine=dataclasses.replace(machine, accelerator=device.type, threads=here["threads"]),
+        machine=dataclasses.replace(
+            machine, accelerator=fabric.device.type, threads=here["threads"]
+        ),
         data={name: Part(len(part), part.fingerprint, part.source) for name, part in parts.items()},
         parameters=sum(p.numel() for p in model.parameters()),
         history=[{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history],
-        validation=measured["validation"],
-        test=measured["test"],
-        measures=dict(further),
-        measured_by=here["commit"] if further else None,
+        **_measured(model, parts, measure, fabric.is_global_zero),
+        measured_by=None if measure is None else here["commit"],
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         environment=here,
         # Everything that differs between two runs of one seed on one machine stands below.
@@ -217,11 +212,25 @@ def make(
         },
         filled_in=[],
     )
-    if folder is not None and first:
+    if folder is not None and fabric.is_global_zero:
         write_whole(folder / CHECKPOINT, weights)
         write_record(folder / RECORD, record)
         (folder / STATE).unlink(missing_ok=True)  # complete: nothing is left to resume
     return Run(model, record)
+
+
+def _measured(
+    model: Autoencoder, parts: Mapping[str, ImageDataset], measure: Measure | None, first: bool
+) -> dict[str, Any]:
+    """Measure a trained model, in the first process: once, after everything is decided."""
+    scores = {
+        name: evaluate(model, parts[name]) if first and name in parts else None
+        for name in ("validation", "test")
+    }
+    measures: dict[str, float] = {}
+    if measure is not None and "validation" in parts and first:
+        measures = dict(measure(model, parts["validation"]))
+    return {**scores, "measures": measures}
 
 
 def read_settings(folder: Path) -> Settings:

@@ -205,6 +205,12 @@ class TrainingState:
             raise ValueError(f"{path} is damaged: its random numbers are {error}") from None
 
 
+def saved_threads(path: Path) -> int:
+    """Return with how many threads the run of a state computes."""
+    values, _ = tensorfile.read(path, _FORMAT, "a training state")
+    return schema.build(_Header, values, str(path)).threads
+
+
 def check_tensors(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Compare names, shapes and types of tensors that were read with those of a model.
 
