@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import signal
 import statistics
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -22,11 +24,13 @@ import torch
 from csae import checks, runs
 from csae.data import SAMPLES, ImageDataset, load_dataset
 from csae.recipes import Recipe
-from csae.records import Record, load_record, write_record
+from csae.records import Record, book_runs, load_record, write_record
 from csae.runs import Measure, Run
 from csae.training import Machine
 
-RESULTS = Path("results") / "runs"
+_IS_INSTALLED = (Path(__file__).parent / "results").is_dir()
+# In the book's repository, whatever the working folder; else in that.
+RESULTS = Path("results") / "runs" if _IS_INSTALLED else book_runs()
 WORK = Path("runs") / "experiments"
 _SAMPLE = "-sample"
 # The book's lists: in an installed package, and in the repository.
@@ -67,9 +71,13 @@ class Experiment:
     tested: bool = False
 
     def __post_init__(self) -> None:
-        for task in self.tasks():
-            self.recipe(task)
-            self.machine(task)
+        for name, changes in self.settings.items():
+            if "seed" in changes:
+                raise ValueError(f"settings must not change the seed, got one in {name!r}")
+        for experiment in (self, *self._on_samples()):
+            for task in experiment.tasks():
+                experiment.recipe(task)
+                experiment.machine(task)
 
     def tasks(self, seeds: Sequence[int] | None = None) -> Iterator[Task]:
         """Return all runs; seeds outermost, so that what is ended early has every setting."""
@@ -99,7 +107,13 @@ class Experiment:
     def on_sample(self, seeds: Sequence[int]) -> Experiment:
         """Return the same experiment on the shipped samples, for a page."""
         datasets = tuple(f"{name}{_SAMPLE}" for name in self.datasets if name in SAMPLES)
+        if not datasets:
+            raise ValueError(f"{self.name} has no data set of which a sample is shipped")
         return dataclasses.replace(self, datasets=datasets, seeds=tuple(seeds))
+
+    def _on_samples(self) -> tuple[Experiment, ...]:
+        """Return the experiment on the shipped samples, where it is none of them and has some."""
+        return (self.on_sample(self.seeds[:1]),) if set(self.datasets) & set(SAMPLES) else ()
 
     def _changes(self, task: Task) -> Mapping[str, Any]:
         return self.settings[checks.choice("setting", task.setting, tuple(self.settings))]
@@ -172,9 +186,12 @@ def run_task(
     """
     recipe = experiment.recipe(task)
     machine = experiment.machine(task, machine)
-    settings = runs.settle(
-        recipe, task.dataset, machine, experiment=experiment.name, setting=task.setting
-    )
+    if folder is not None and (folder / runs.SETTINGS).exists():
+        settings = runs.read_settings(folder)  # it goes on in the precision that it began with
+    else:
+        settings = runs.settle(
+            recipe, task.dataset, machine, experiment=experiment.name, setting=task.setting
+        )
     if parts is None:
         parts = load_parts(task.dataset, tested=experiment.tested)
     return runs.make(
@@ -197,7 +214,7 @@ def load_parts(
 
 
 def run_experiment(
-    experiment: Experiment,
+    name: str,
     *,
     seeds: Sequence[int] | None = None,
     root: Path | None = None,
@@ -212,7 +229,7 @@ def run_experiment(
     interrupted goes on.
 
     Args:
-        experiment: One of the book's.
+        name: Name of one of the book's experiments.
         seeds: Other seeds than its own.
         root: Where the data sets lie.
         results: Folder of records.
@@ -225,52 +242,88 @@ def run_experiment(
         ValueError: An argument is out of range, or another process makes one of the runs.
     """
     side_by_side = checks.integer("side_by_side", side_by_side, 1)
-    left = [task for task in experiment.tasks(seeds) if not task.file(experiment, results).exists()]
-    jobs = [(experiment.name, task, root, results, work) for task in left]
+    experiment = load_experiment(name)
+    left = [t for t in experiment.tasks(seeds) if recorded(experiment, t, results) is None]
+    jobs = [(name, task, root, results, work) for task in left]
     if side_by_side == 1:
         for count, job in enumerate(jobs, start=1):
             _run_job(*job)
             on_done(job[1], count, len(jobs))
         return
-    share = max(1, (torch.get_num_threads()) // side_by_side)
-    with ProcessPoolExecutor(
-        side_by_side, get_context("spawn"), torch.set_num_threads, (share,)
-    ) as pool:
+    share = max(1, torch.get_num_threads() // side_by_side)
+    with ProcessPoolExecutor(side_by_side, get_context("spawn"), _begin_worker, (share,)) as pool:
         futures = {pool.submit(_run_job, *job, progress=False): job[1] for job in jobs}
-        for count, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            on_done(futures[future], count, len(jobs))
+        try:
+            for count, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                on_done(futures[future], count, len(jobs))
+        except BaseException:  # one has failed, or somebody wants an end: begin no other
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_ended = threading.Event()  # in a worker: somebody has asked for an end
+
+
+def _begin_worker(threads: int) -> None:
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGINT, lambda *_: _ended.set())  # a training has its own handler
 
 
 def _run_job(
     name: str, task: Task, root: Path | None, results: Path, work: Path, progress: bool = True
 ) -> None:
     """Make one run, in a folder of its own, and file its record."""
+    if _ended.is_set():
+        raise KeyboardInterrupt
     experiment = load_experiment(name)
     folder = work / name / task.dataset / f"{task.setting}-seed{task.seed}"
-    with runs.locked(folder):
-        record = runs.finished(folder)
-        if record is None:
-            parts = load_parts(task.dataset, root, tested=experiment.tested)
-            record = run_task(experiment, task, parts, folder=folder, progress=progress).record
-        path = task.file(experiment, results)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_record(path, record)
+    try:
+        with runs.locked(folder):
+            record = runs.finished(folder)
+            if record is None:
+                parts = load_parts(task.dataset, root, tested=experiment.tested)
+                record = run_task(experiment, task, parts, folder=folder, progress=progress).record
+            _check_recipe(experiment, task, record, folder)
+            path = task.file(experiment, results)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_record(path, record)
+    except KeyboardInterrupt:
+        _ended.set()
+        raise
+
+
+def recorded(experiment: Experiment, task: Task, results: Path) -> Record | None:
+    """Return the record of a run, if it is complete.
+
+    Raises:
+        ValueError: The record is of another recipe than the experiment's list says.
+    """
+    path = task.file(experiment, results)
+    if not path.exists():
+        return None
+    record = load_record(path)
+    _check_recipe(experiment, task, record, path)
+    return record
+
+
+def _check_recipe(experiment: Experiment, task: Task, record: Record, where: Path) -> None:
+    if record.recipe != experiment.recipe(task):
+        raise ValueError(
+            f"{where} holds a run of another recipe than {experiment.name} says for {task}: give "
+            "the setting another name, or remove what is there"
+        )
 
 
 def describe_plan(
     experiment: Experiment, seeds: Sequence[int] | None = None, results: Path = RESULTS
 ) -> str:
-    """Say what of an experiment is recorded, what is left, and how long that will take here.
+    """Say what of an experiment is recorded, what is left, and how long that will take.
 
     The time is that of the recorded runs, image by image; it says nothing where there are none.
     """
     tasks = list(experiment.tasks(seeds))
-    done = {
-        task: load_record(path)
-        for task in tasks
-        if (path := task.file(experiment, results)).exists()
-    }
+    done = {task: record for task in tasks if (record := recorded(experiment, task, results))}
     lines = [f"{experiment.name}: {experiment.question}"]
     lines += [f"  {'recorded' if task in done else 'left    '}  {task}" for task in tasks]
     left = [task for task in tasks if task not in done]

@@ -131,8 +131,8 @@ class Recipe:
             return CentroidCrossEntropy(self.smoothing)
         if name == "centroid":
             return CentroidDistance(model.get_buffer("centroids"), self.centroid_space)
-        errors = {"wavelet": WaveletLoss, "sobel": SobelLoss}
-        return ImageError(errors[name]()) if name in errors else ImageError()
+        error = {"reconstruction": None, "wavelet": WaveletLoss(), "sobel": SobelLoss()}[name]
+        return ImageError(error)
 
 
 def _changed(part: Any, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -160,7 +160,7 @@ def load_runs(experiment: str, dataset: str | None = None) -> list[Record]:
         ValueError: There is no such experiment, or nothing of that data set.
     """
     checks.choice("experiment", experiment, experiments())
-    folder = _runs() / experiment
+    folder = book_runs() / experiment
     if dataset is not None:
         checks.choice("dataset", dataset, tuple(sorted(part.name for part in folder.iterdir())))
     paths = folder.glob(f"{dataset or '*'}/*.json")
@@ -169,12 +169,9 @@ def load_runs(experiment: str, dataset: str | None = None) -> list[Record]:
 
 def experiments() -> tuple[str, ...]:
     """Return the names of the experiments of which the book has records."""
-    return tuple(sorted(folder.name for folder in _runs().iterdir()))
-
-
-def run_path(experiment: str, dataset: str, setting: str, seed: int) -> Path:
-    """Return where the record of a run lies among the book's."""
-    return _runs() / experiment / dataset / f"{setting}-seed{seed}.json"
+    if not book_runs().is_dir():
+        return ()
+    return tuple(sorted(folder.name for folder in book_runs().iterdir()))
 
 
 def spread(runs: Sequence[Record], name: str) -> dict[str, Spread]:
@@ -289,5 +286,6 @@ def _results() -> Path:
     return next(folder for folder in _FOLDERS if folder.is_dir())
 
 
-def _runs() -> Path:
+def book_runs() -> Path:
+    """Return the folder of the book's records of runs."""
     return _results() / "runs"

@@ -8,18 +8,21 @@ and the record.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import json
+import math
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from lightning_fabric import Fabric
 
 from csae import checks, runtime, schema
@@ -29,15 +32,19 @@ from csae.files import remove_leftovers, write_whole
 from csae.models import Autoencoder
 from csae.recipes import Recipe
 from csae.records import FORMAT, Part, Record, load_record, write_record
-from csae.training import TIMINGS, Machine, Metrics, launch, train
+from csae.training import TIMINGS, Machine, Metrics, launch, launched_processes, train
 from csae.training.state import saved_threads
 from csae.weights import pack_checkpoint
+
+if sys.platform == "win32":
+    fcntl = None
+else:
+    import fcntl
 
 SETTINGS = "settings.json"
 STATE = "state.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 RECORD = "record.json"
-_LOCK = ".lock"
 _SETTINGS_FORMAT = "csae-settings-1"
 
 Measure = Callable[[Autoencoder, ImageDataset], Mapping[str, float]]
@@ -142,13 +149,14 @@ def make(
 
     Raises:
         ValueError: An argument is something else, or the folder holds another run.
-        FloatingPointError: The loss or the weights are no longer finite.
+        FloatingPointError: The loss, the weights or a measure are not finite.
         KeyboardInterrupt: Ctrl-C or SIGTERM; with a folder, nothing is lost.
     """
     checks.instance("settings", settings, Settings)
     machine = dataclasses.replace(machine or Machine(), precision=settings.precision)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     fabric = launch(settings.recipe.training, machine) if fabric is None else fabric
+    devices, num_nodes = launched_processes(machine)
     here = runtime.environment(fabric.device)  # now: the source may change while it trains
     with torch.random.fork_rng():
         torch.manual_seed(settings.recipe.training.seed)
@@ -156,7 +164,7 @@ def make(
     state = None if folder is None else folder / STATE
     resumed = state is not None and state.exists()
     if folder is not None and fabric.is_global_zero:
-        write_whole(folder / SETTINGS, schema.to_json(settings))
+        _keep_settings(folder, settings)
     threads: list[int] = []
 
     def finish_epoch(metrics: Metrics) -> None:
@@ -185,6 +193,9 @@ def make(
     weights = pack_checkpoint(
         model, dataset=settings.dataset, num_classes=parts["train"].num_classes
     )
+    if folder is not None and fabric.is_global_zero:
+        write_whole(folder / CHECKPOINT, weights)
+    scores = _measured(model, parts, measure, fabric.is_global_zero)
     record = Record(
         format=FORMAT,
         experiment=settings.experiment,
@@ -194,12 +205,16 @@ def make(
         num_classes=parts["train"].num_classes,
         recipe=settings.recipe,
         machine=dataclasses.replace(
-            machine, accelerator=fabric.device.type, threads=here["threads"]
+            machine,
+            accelerator=fabric.device.type,
+            devices=devices,
+            num_nodes=num_nodes,
+            threads=here["threads"],
         ),
         data={name: Part(len(part), part.fingerprint, part.source) for name, part in parts.items()},
         parameters=sum(p.numel() for p in model.parameters()),
         history=[{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history],
-        **_measured(model, parts, measure, fabric.is_global_zero),
+        **scores,
         measured_by=None if measure is None else here["commit"],
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         environment=here,
@@ -213,10 +228,24 @@ def make(
         filled_in=[],
     )
     if folder is not None and fabric.is_global_zero:
-        write_whole(folder / CHECKPOINT, weights)
         write_record(folder / RECORD, record)
         (folder / STATE).unlink(missing_ok=True)  # complete: nothing is left to resume
     return Run(model, record)
+
+
+def _keep_settings(folder: Path, settings: Settings) -> None:
+    """Write the settings of a run, never over those of another one."""
+    path = folder / SETTINGS
+    if path.exists():
+        there = schema.build(Settings, schema.read_json(path), str(path))
+        if found := schema.differing(*(json.loads(schema.to_json(s)) for s in (there, settings))):
+            name, theirs, ours = found
+            raise ValueError(
+                f"{folder} holds another run: its {name} is {checks.show(theirs)}, not "
+                f"{checks.show(ours)}. Name another folder, or remove that one"
+            )
+    else:
+        write_whole(path, schema.to_json(settings))
 
 
 def _measured(
@@ -230,6 +259,13 @@ def _measured(
     measures: dict[str, float] = {}
     if measure is not None and "validation" in parts and first:
         measures = dict(measure(model, parts["validation"]))
+    for found in (scores["validation"], scores["test"], measures):
+        for name, value in (found or {}).items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"the measure {name} of the trained model is {value}, which no record can "
+                    "hold; its weights are kept"
+                )
     return {**scores, "measures": measures}
 
 
@@ -266,7 +302,7 @@ def is_free(folder: Path) -> bool:
 
 
 def _is_litter(name: str) -> bool:
-    return name == _LOCK or name.startswith(f".{SETTINGS}-")
+    return name.startswith(f".{SETTINGS}-")
 
 
 @contextmanager
@@ -279,19 +315,29 @@ def locked(folder: Path) -> Iterator[None]:
         ValueError: Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
+    handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise ValueError(f"{folder} is in use: another process is making the run in it") from None
-    try:
+        _lock(handle, folder)
         for name in (SETTINGS, STATE, CHECKPOINT, RECORD):
             remove_leftovers(folder / name)
         if (folder / RECORD).exists():  # ended just before the state was removed
             (folder / STATE).unlink(missing_ok=True)
         yield
     finally:
-        (folder / _LOCK).unlink(missing_ok=True)  # while it is held: nobody else has opened it
-        lock.release()
-        if not any(folder.iterdir()):
+        if handle is not None:
+            os.close(handle)  # and with it the lock
+        with suppress(OSError):  # it holds something, as it should
             folder.rmdir()
+
+
+def _lock(handle: int | None, folder: Path) -> None:
+    """Lock a folder, where the system and its file system can: Windows cannot."""
+    if handle is None:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            raise ValueError(
+                f"{folder} is in use: another process is making the run in it"
+            ) from None

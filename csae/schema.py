@@ -49,8 +49,11 @@ def from_json(content: str | bytes, where: str) -> Any:
     def refuse(constant: str) -> float:
         raise ValueError(f"{constant} is no number of json")
 
+    def finite(text: str) -> float:
+        return float(text) if math.isfinite(float(text)) else refuse(text)
+
     try:
-        value = json.loads(content, parse_constant=refuse)
+        value = json.loads(content, parse_constant=refuse, parse_float=finite)
         depth = _depth(value)
     except RecursionError:
         depth, value = _DEEPEST + 1, None

@@ -89,6 +89,24 @@ def read(path: Path, form: str, what: str) -> tuple[dict[str, Any], dict[str, Te
     return header, tensors | {name: tensors[other] for name, other in shared.items()}
 
 
+def check_tensors(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    """Compare names, shapes and types of tensors that were read with those of a model.
+
+    Raises:
+        ValueError: They differ; the error names the file and the first that does.
+    """
+    for name in {**wanted, **tensors}:
+        own, read = wanted.get(name), tensors.get(name)
+        if own is None or read is None:
+            which = "is missing" if read is None else "belongs to another network"
+            raise ValueError(f"{path} does not hold this model's weights: {name} {which}")
+        if own.shape != read.shape or own.dtype != read.dtype:
+            raise ValueError(
+                f"{path} does not hold this model's weights: {name} is {checks.show(read)}, not "
+                f"{checks.show(own)}"
+            )
+
+
 def _stored_once(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors to store, on the CPU, and for each that is the same as one, which."""
     seen: dict[tuple[Any, ...], str] = {}

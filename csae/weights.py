@@ -18,7 +18,6 @@ from csae.files import write_whole
 from csae.kinds import KINDS, kind_of
 from csae.models import Autoencoder
 from csae.networks import NetworkConfig
-from csae.training.state import check_tensors
 
 _FORMAT = "csae-3"
 # The book's weights: in an installed package, and in the repository.
@@ -160,7 +159,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[Autoencoder, Checkpoi
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         said = str(error).partition("\n")[0]
         raise ValueError(f"{path} is damaged: {said}") from None
-    check_tensors(path, tensors, model.state_dict())
+    tensorfile.check_tensors(path, tensors, model.state_dict())
     for name, weights in tensors.items():
         if not weights.isfinite().all():
             raise ValueError(f"{path} is damaged: NaN or infinity in {name}")

@@ -563,7 +563,6 @@ def test_a_folder_with_half_written_settings_is_free(small, tmp_path, capsys):
     out.mkdir()
     assert runs.is_free(out)
     (out / ".settings.json-0123abcd").write_text("{")
-    (out / ".lock").write_text("")
     assert runs.is_free(out)
     (out / "notes.txt").write_text("mine")
     assert not runs.is_free(out)

@@ -191,12 +191,12 @@ def test_an_experiment_makes_what_has_no_record(book, few, tmp_path, monkeypatch
     assert plan.splitlines()[0] == "tiny: Does it run?"
     assert plan.splitlines()[1] == "  left      mnist-sample plain seed 0"
     assert plan.splitlines()[-1] == "  0 recorded, 4 left"
-    experiments.run_experiment(book, seeds=[0], on_done=note, **folders)
+    experiments.run_experiment(book.name, seeds=[0], on_done=note, **folders)
     assert done == [(setting, count, 4) for count, setting in enumerate(SETTINGS, start=1)]
     paths = sorted((folders["results"] / "tiny" / "mnist-sample").iterdir())
     assert [path.stem for path in paths] == sorted(f"{name}-seed0" for name in SETTINGS)
     first = [path.read_bytes() for path in paths]
-    experiments.run_experiment(book, seeds=[0], on_done=note, **folders)
+    experiments.run_experiment(book.name, seeds=[0], on_done=note, **folders)
     assert len(done) == 4
     assert [path.read_bytes() for path in paths] == first  # not made again
     record = records.load_record(paths[0])
@@ -206,7 +206,7 @@ def test_an_experiment_makes_what_has_no_record(book, few, tmp_path, monkeypatch
     assert f"  left      mnist-sample {record.setting} seed 0" in plan
     assert "  recorded  mnist-sample plain seed 0" in plan
     assert "  3 recorded, 5 left, about 0.0 hours one after the other" in plan
-    experiments.run_experiment(book, seeds=[0], **folders)  # complete, but not yet filed
+    experiments.run_experiment(book.name, seeds=[0], **folders)  # complete, but not yet filed
     assert records.load_record(paths[0]) == record
     assert list((folders["work"] / "tiny").rglob(".*")) == []  # no locks, nothing half written
 
@@ -239,13 +239,13 @@ def test_a_run_in_use_is_not_made_twice(book, few, tmp_path):
     folders = {"results": tmp_path / "results", "work": tmp_path / "work"}
     folder = tmp_path / "work" / "tiny" / "mnist-sample" / "plain-seed0"
     with runs.locked(folder), pytest.raises(ValueError, match=f"{folder} is in use"):
-        experiments.run_experiment(book, seeds=[0], **folders)
+        experiments.run_experiment(book.name, seeds=[0], **folders)
     assert not folders["results"].exists()
 
 
 def test_wrong_numbers_of_processes_are_named(book):
     with pytest.raises(ValueError, match="side_by_side must be an integer of at least 1, got 0"):
-        experiments.run_experiment(book, side_by_side=0)
+        experiments.run_experiment(book.name, side_by_side=0)
 
 
 def test_tiny_networks_fit_their_images():

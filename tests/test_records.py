@@ -28,7 +28,7 @@ def book(tmp_path, monkeypatch, record):
     for dataset in ("mnist", "fashion-mnist"):
         for setting in ("b", "a-seed1"):
             for seed in (0, 2, 10) if setting == "b" else (0,):
-                path = records.run_path("tiny", dataset, setting, seed)
+                path = records.book_runs() / "tiny" / dataset / f"{setting}-seed{seed}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 records.write_record(path, own(record, dataset, setting, seed))
     return tmp_path
@@ -69,7 +69,8 @@ def test_every_record_of_the_book_is_read_where_it_lies():
         for run in runs:
             assert run.experiment == experiment
             assert run.recipe.training.seed == run.seed
-            assert records.run_path(experiment, run.dataset, run.setting, run.seed).is_file()
+            folder = records.book_runs() / experiment / run.dataset
+            assert (folder / f"{run.setting}-seed{run.seed}.json").is_file()
             assert len(run.history) == run.recipe.training.epochs
             assert len(run.weights_sha256) == 64
 

@@ -86,7 +86,7 @@ def _make(options: argparse.Namespace, name: str, seeds: Sequence[int] | None) -
         print(f"[{done}/{count}] {name}: {task}", flush=True)
 
     experiments.run_experiment(
-        experiments.load_experiment(name),
+        name,
         seeds=seeds,
         root=options.root,
         results=Path(options.results),

@@ -111,6 +111,7 @@ def _run(options: argparse.Namespace) -> None:
         os.environ["OMP_NUM_THREADS"] = str(machine.threads)  # also for the other processes
     if options.resume is None and options.out is not None:
         files.check_can_write("out", options.out)
+        _check_free(options.out)
     _, machines = training.launched_processes(machine)
     if machines > 1 and not options.quiet:
         print(f"csae: waiting for the processes of all {machines} machines", file=sys.stderr)
@@ -209,9 +210,10 @@ def _resumed(options: argparse.Namespace) -> runs.Settings:
 def _continuation(options: argparse.Namespace, folder: Path) -> str:
     """Return the command that goes on with a run, with all that the run does not keep."""
     words = ["csae", "train", "--resume", str(folder)]
-    for name in ("accelerator", "devices", "num_nodes", "root"):
+    for name in ("accelerator", "devices", "num_nodes", "threads", "root"):
         if hasattr(options, name):
             words += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    words += ["--no-download"] if options.no_download else []
     return shlex.join([*words, "--tensorboard"] if options.tensorboard else words)
 
 
@@ -221,10 +223,7 @@ def _folder(options: argparse.Namespace, settings: runs.Settings) -> Path:
         return Path(options.resume)
     out: Path | None = options.out
     if out is not None:
-        if (out / runs.SETTINGS).exists() and not (out / runs.RECORD).exists():
-            raise ValueError(f"out holds an interrupted run; to go on with it: --resume {out}")
-        if not runs.is_free(out):
-            raise ValueError(f"out must be a new or empty folder, got {out}, which holds something")
+        _check_free(out)
         return out
     name = f"{settings.dataset}-seed{settings.recipe.training.seed}"
     if settings.recipe_name != _RECIPE:
@@ -237,6 +236,14 @@ def _folder(options: argparse.Namespace, settings: runs.Settings) -> Path:
             return folder
         except FileExistsError:
             count += 1
+
+
+def _check_free(out: Path) -> None:
+    """Refuse a folder for a new run that holds something."""
+    if (out / runs.SETTINGS).exists() and not (out / runs.RECORD).exists():
+        raise ValueError(f"out holds an interrupted run; to go on with it: --resume {out}")
+    if not runs.is_free(out):
+        raise ValueError(f"out must be a new or empty folder, got {out}, which holds something")
 
 
 def _introduce(settings: runs.Settings, train: data.ImageDataset, fabric: Fabric) -> None:

@@ -9,7 +9,6 @@ Taught in the chapter on full training.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,7 +136,7 @@ class TrainingState:
                 f"{checks.show(ours)}"
             )
         weights = _under("model", tensors)
-        check_tensors(path, weights, self.model.state_dict())
+        tensorfile.check_tensors(path, weights, self.model.state_dict())
         self._check_schedule(path, header)
         try:  # NaN and infinity are kept as words
             history = [_without_words(metrics) for metrics in header.history]
@@ -209,24 +208,6 @@ def saved_threads(path: Path) -> int:
     """Return with how many threads the run of a state computes."""
     values, _ = tensorfile.read(path, _FORMAT, "a training state")
     return schema.build(_Header, values, str(path)).threads
-
-
-def check_tensors(path: Path, tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    """Compare names, shapes and types of tensors that were read with those of a model.
-
-    Raises:
-        ValueError: They differ; the error names the file and the first that does.
-    """
-    for name in {**wanted, **tensors}:
-        own, read = wanted.get(name), tensors.get(name)
-        if own is None or read is None:
-            which = "is missing" if read is None else "belongs to another network"
-            raise ValueError(f"{path} does not hold this model's weights: {name} {which}")
-        if own.shape != read.shape or own.dtype != read.dtype:
-            raise ValueError(
-                f"{path} does not hold this model's weights: {name} is {checks.show(read)}, not "
-                f"{checks.show(own)}"
-            )
 
 
 def _under(part: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
