@@ -50,7 +50,7 @@ class SupervisedAutoencoder(ClassifyingAutoencoder):
         seed: int = 0,
     ) -> SupervisedAutoencoder:
         """Build the model for a data set; the arguments are those of `csae.CSAE.for_classes`."""
-        config = NetworkConfig() if config is None else config
+        config = cls._checked(config)
         return cls(num_classes, config, noise=cls._absolute(noise, config))
 
     @classmethod

@@ -102,7 +102,8 @@ class Experiment:
     def machine(self, task: Task, machine: Machine | None = None) -> Machine:
         """Return what a run is computed with, given what there is."""
         changes = {k: v for k, v in self._changes(task).items() if k in _MACHINE}
-        return dataclasses.replace(machine or Machine(), **changes)
+        machine = Machine() if machine is None else checks.instance("machine", machine, Machine)
+        return dataclasses.replace(machine, **changes)
 
     def on_sample(self, seeds: Sequence[int]) -> Experiment:
         """Return the same experiment on the shipped samples, for a page."""

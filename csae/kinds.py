@@ -45,6 +45,8 @@ def build(
     """
     checks.choice("kind", kind, tuple(KINDS))
     num_classes = checks.integer("num_classes", num_classes, 2)
+    if network is not None:
+        checks.instance("network", network, NetworkConfig)
     return KINDS[kind].for_classes(num_classes, network, noise=noise, seed=seed)
 
 

@@ -91,8 +91,15 @@ class Autoencoder(nn.Module):
         Raises:
             ValueError: An argument is out of range.
         """
-        config = NetworkConfig() if config is None else config
+        config = cls._checked(config)
         return cls(config, noise=cls._absolute(noise, config))
+
+    @staticmethod
+    def _checked(config: NetworkConfig | None) -> NetworkConfig:
+        """Return sizes of networks; the published ones by default."""
+        if config is None:
+            return NetworkConfig()
+        return checks.instance("config", config, NetworkConfig)
 
     @staticmethod
     def _absolute(noise: object, config: NetworkConfig) -> float:
@@ -280,7 +287,7 @@ class CSAE(ClassifyingAutoencoder):
         Raises:
             ValueError: An argument is out of range.
         """
-        config = NetworkConfig() if config is None else config
+        config = cls._checked(config)
         norm = math.sqrt(config.latent_dim)
         centroids, _ = pedcc(num_classes, config.latent_dim, scale=norm, seed=seed)
         return cls(centroids, noise=noise, config=config)

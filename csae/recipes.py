@@ -105,7 +105,10 @@ class Recipe:
         changed: Recipe
         changed, left = _changed(self, values)
         if left:
-            raise ValueError(f"values must be fields of a recipe, got {', '.join(sorted(left))}")
+            raise ValueError(
+                f"{', '.join(sorted(left))} must be among the fields of a recipe, its network, its "
+                "training and its augmentation, got a name that is none"
+            )
         return changed
 
     def build(self, num_classes: int) -> tuple[Autoencoder, JointLoss]:

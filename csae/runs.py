@@ -113,7 +113,8 @@ def settle(
     Raises:
         ValueError: The accelerator is not present.
     """
-    precision = (Machine() if machine is None else machine).settled().precision
+    machine = Machine() if machine is None else checks.instance("machine", machine, Machine)
+    precision = machine.settled().precision
     return Settings(dataset, recipe, precision, recipe_name, experiment, setting)
 
 
@@ -153,7 +154,8 @@ def make(
         KeyboardInterrupt: Ctrl-C or SIGTERM; with a folder, nothing is lost.
     """
     checks.instance("settings", settings, Settings)
-    machine = dataclasses.replace(machine or Machine(), precision=settings.precision)
+    machine = Machine() if machine is None else checks.instance("machine", machine, Machine)
+    machine = dataclasses.replace(machine, precision=settings.precision)
     started, clock = datetime.now(timezone.utc), time.perf_counter()
     fabric = launch(settings.recipe.training, machine) if fabric is None else fabric
     devices, num_nodes = launched_processes(machine)
@@ -318,6 +320,10 @@ def locked(folder: Path) -> Iterator[None]:
     handle = os.open(folder, os.O_RDONLY) if fcntl is not None else None
     try:
         _lock(handle, folder)
+    except ValueError:
+        os.close(handle)
+        raise
+    try:
         for name in (SETTINGS, STATE, CHECKPOINT, RECORD):
             remove_leftovers(folder / name)
         if (folder / RECORD).exists():  # ended just before the state was removed

@@ -100,7 +100,7 @@ def test_unknown_experiments_are_named():
 
 def test_what_an_experiment_cannot_change_is_refused():
     for settings, message in (
-        ({"a": {"nonsense": 1}}, "values must be fields of a recipe, got nonsense"),
+        ({"a": {"nonsense": 1}}, "nonsense must be among the fields of a recipe"),
         ({"a": {"noise": -1.0}}, "noise must be a finite number of at least 0"),
         ({"a": {"precision": "fp16"}}, "precision must be one of"),
         ({"a": {"kind": "autoencoder"}}, "classification_weight must be 0 for the kind"),

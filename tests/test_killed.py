@@ -85,4 +85,4 @@ def test_whatever_the_moment_of_a_kill(tmp_path):
             assert status == 0, (points, said)
         assert sorted(path.name for path in folder.iterdir()) == expected, points
         assert (folder / runs.CHECKPOINT).read_bytes() == weights, points
-    assert points > 20
+    assert points > 10

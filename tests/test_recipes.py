@@ -97,7 +97,7 @@ def test_seed_turns_the_centroids():
         ({"kind": "vae"}, "kind must be one of .* got 'vae'"),
         ({"kind": "autoencoder"}, "classification_weight must be 0 for the kind 'autoencoder'"),
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
-        ({"rate": 1.0, "flip": True}, "values must be fields of a recipe, got rate$"),
+        ({"rate": 1.0, "flip": True}, "^rate must be among the fields of a recipe"),
     ],
 )
 def test_wrong_values_are_named(changes, message):

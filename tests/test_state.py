@@ -307,6 +307,7 @@ def test_the_state_of_another_recipe_is_refused(digits, tmp_path, changes):
         runs.make(settings, {"train": digits}, machine=CPU, folder=tmp_path, on_epoch=stop,
                   progress=False)  # fmt: skip
     (tmp_path / runs.STATE).write_bytes(state_of(settings, digits, tmp_path))
+    (tmp_path / runs.SETTINGS).unlink()  # which would be refused first
     with pytest.raises(ValueError, match=f"{tmp_path / runs.STATE} belongs to another run"):
         runs.make(changed, {"train": digits}, machine=CPU, folder=tmp_path, progress=False)
 

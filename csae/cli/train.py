@@ -92,9 +92,9 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     checks.number("save_every", options.save_every, least=0, infinite=True)
+    if hasattr(options, "threads"):
+        checks.integer("threads", options.threads, 1, os.cpu_count() or 1)
     machine = Machine(**fields.given(options, Machine))
-    if machine.threads is not None:
-        checks.integer("threads", machine.threads, 1, os.cpu_count() or 1)
     settings = _planned(options, machine) if options.resume is None else _resumed(options)
     if options.resume is not None:
         options.interrupted = f"go on with: {_continuation(options, options.resume)}"
