@@ -7,7 +7,7 @@ READY := .venv/.ready
 MATHJAX := book/_static/vendor/mathjax.js
 CACHE := _build/.jupyter_cache
 # The execution cache of Jupyter Book knows only the cells. What they import and read counts too.
-CELLS_DEPEND_ON := $(shell find csae results -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
+CELLS_DEPEND_ON := $(shell find csae experiments results weights -type f -not -name '*.pyc' 2>/dev/null) constraints.txt
 
 .PHONY: help test book bench lint format clean
 

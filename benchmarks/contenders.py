@@ -56,7 +56,7 @@ class Task:
         found = csae.load_dataset(DATASET, "train", self.root, download=False, sample=self.sample)
         return found if self.images is None else first(found, self.images)
 
-    def settings(self, precision: str = "fp32") -> csae.TrainingConfig:
+    def settings(self) -> csae.TrainingConfig:
         """Return the recipe's settings for one epoch."""
         found = recipe(self.recipe, DATASET).training
         if self.recipe == "quick":  # loops are compared: with what an ordinary one has
@@ -67,11 +67,13 @@ class Task:
             epochs=1,
             images_per_epoch=None,
             batch_size=self.batch_size,
-            accelerator=self.accelerator,
-            precision=precision,
         )
 
-    def build(self) -> tuple[csae.CSAE, JointLoss]:
+    def machine(self, precision: str, cuda_graphs: bool = True) -> csae.Machine:
+        """Return what `csae.train` computes with."""
+        return csae.Machine(self.accelerator, precision=precision, cuda_graphs=cuda_graphs)
+
+    def build(self) -> tuple[csae.Autoencoder, JointLoss]:
         """Return the network, with the same weights each time, and the loss."""
         torch.manual_seed(0)
         return recipe(self.recipe, DATASET).build(NUM_CLASSES)
@@ -104,10 +106,10 @@ def prepare_csae(
 ) -> Epoch:
     """`csae.train` as it is. Each call sets itself up anew; the time of an epoch includes that."""
     model, criterion = task.build()
-    settings = dataclasses.replace(task.settings(precision), cuda_graphs=cuda_graphs)
+    settings, machine = task.settings(), task.machine(precision, cuda_graphs)
 
     def epoch() -> None:
-        csae.train(model, criterion, dataset, settings, progress=False)
+        csae.train(model, criterion, dataset, settings, machine=machine, progress=False)
 
     return epoch
 
@@ -238,10 +240,3 @@ def check_networks(task: Task) -> float:
     if difference > 1e-4:
         raise RuntimeError(f"the networks of csae and of the loops differ by {difference:.1e}")
     return difference
-
-
-def prepare_pythae(dataset: ImageDataset, task: Task) -> Epoch:
-    """The trainer of pythae, see `benchmarks.pythae_trainer`."""
-    from benchmarks.pythae_trainer import PythaeEpoch  # here, since it takes seconds to import
-
-    return PythaeEpoch(dataset, task)

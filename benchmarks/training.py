@@ -26,14 +26,23 @@ import torch
 
 import csae
 from benchmarks import contenders, costs, time_to_accuracy
-from benchmarks.contenders import DATASET, Task
+from benchmarks.contenders import DATASET, Epoch, Task
 from benchmarks.processes import Timed, in_turns, once
+from csae.data import ImageDataset
 from csae.records import write_json
 from csae.runtime import environment, resolve_precision
 
 RESULTS = Path(__file__).parents[1] / "results" / "benchmarks"
 OURS = "csae"
-SMALL = 0.001  # of a step: operations that take less get no row of their own
+
+
+def prepare_pythae(dataset: ImageDataset, task: Task) -> Epoch:
+    """The trainer of pythae, see `benchmarks.pythae_trainer`."""
+    from benchmarks.pythae_trainer import PythaeEpoch  # here, since it takes seconds to import
+
+    return PythaeEpoch(dataset, task)
+
+
 # For each batch size: the recipe, and for each contender what it is, how it is prepared, and its
 # arithmetic; "auto" is bf16 where the processor has it.
 GROUPS = {
@@ -44,7 +53,7 @@ GROUPS = {
             "csae_fp32": ("csae.train", contenders.prepare_csae, "fp32"),
             "in_memory": ("loop, images in memory", contenders.prepare_in_memory, "fp32"),
             "loader": ("loop, torchvision and loader", contenders.prepare_loader, "fp32"),
-            "pythae": ("pythae's trainer, no labels", contenders.prepare_pythae, "fp32"),
+            "pythae": ("pythae's trainer, no labels", prepare_pythae, "fp32"),
         },
     ),
     4096: (
@@ -159,33 +168,18 @@ def whole_epochs(task: Task) -> dict[str, Any]:
 
 
 def anatomy(task: Task) -> dict[str, Any]:
-    """Take a step of `csae.train` apart: print and return its phases and its operations."""
+    """Take a step of `csae.train` apart: print and return its phases."""
     laps = once(costs.phases, task, "auto").result
     seconds = {phase: median(times) for phase, times in laps.items()}
     step = sum(seconds.values())
     print(f"\na step of csae.train, batch {task.batch_size}: {1000 * step:.1f} ms")
     for phase, time in seconds.items():
         print(f"  {phase:10s} {1000 * time:8.2f} ms {time / step:7.1%}")
-    operations = once(costs.ledger, task, "auto").result
-    kinds = costs.by_kind(operations)
-    dear = [row for row in operations if row["seconds"] > SMALL * step]
-    print("its operations by kind                ms      GFLOP         GB")
-    for kind in kinds[:12]:
-        print(
-            f"  {kind['kind'] + ', ' + kind['phase']:30s} {1000 * kind['seconds']:7.2f} "
-            f"{kind['flops'] / 1e9:10.3f} {kind['bytes'] / 1e9:10.4f}"
-        )
     return {
         "batch_size": task.batch_size,
         "precision": resolve_precision("auto", torch.device("cpu")),
         "step_seconds": step,
         "phases": {"seconds": seconds, "all_seconds": laps},
-        "kinds": kinds,
-        "operations": dear,
-        "how": "kinds and operations: per step, from another run than the phases, in which each "
-        "operation was timed by itself; flops of matrix products and convolutions are PyTorch's "
-        "count, the others estimated per number; bytes are estimated as the sizes of all tensors "
-        f"that go in and come out. Operations below {SMALL:.1%} of the step are in the kinds only",
     }
 
 

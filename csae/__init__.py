@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from csae.data import Augmentation, ImageDataset, load_dataset
     from csae.evaluation import evaluate, predict, reconstruct
     from csae.losses import CSAELoss, JointLoss
-    from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
+    from csae.models import CSAE, Autoencoder, CSAEOutput
+    from csae.networks import NetworkConfig
     from csae.recipes import Recipe, recipe
-    from csae.records import load_checkpoint, save_checkpoint
     from csae.runtime import describe, settle_threads, tier
-    from csae.training import TrainingConfig, train
+    from csae.training import Machine, TrainingConfig, train
+    from csae.weights import load_checkpoint, load_pretrained, save_checkpoint
 
 __all__ = [
     "CSAE",
@@ -28,6 +29,7 @@ __all__ = [
     "CSAEOutput",
     "ImageDataset",
     "JointLoss",
+    "Machine",
     "NetworkConfig",
     "Recipe",
     "TrainingConfig",
@@ -35,6 +37,7 @@ __all__ = [
     "evaluate",
     "load_checkpoint",
     "load_dataset",
+    "load_pretrained",
     "pedcc",
     "predict",
     "recipe",
@@ -54,11 +57,12 @@ _HOMES = {
     "data": ("Augmentation", "ImageDataset", "load_dataset"),
     "evaluation": ("evaluate", "predict", "reconstruct"),
     "losses": ("CSAELoss", "JointLoss"),
-    "networks": ("CSAE", "Autoencoder", "CSAEOutput", "NetworkConfig"),
+    "models": ("CSAE", "Autoencoder", "CSAEOutput"),
+    "networks": ("NetworkConfig",),
     "recipes": ("Recipe", "recipe"),
-    "records": ("load_checkpoint", "save_checkpoint"),
     "runtime": ("describe", "settle_threads", "tier"),
-    "training": ("TrainingConfig", "train"),
+    "training": ("Machine", "TrainingConfig", "train"),
+    "weights": ("load_checkpoint", "load_pretrained", "save_checkpoint"),
 }
 
 

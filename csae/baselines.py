@@ -5,10 +5,13 @@ Taught in the chapters on classification supervision and on results.
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from csae import checks
-from csae.networks import ClassifyingAutoencoder, NetworkConfig
+from csae.models import ClassifyingAutoencoder
+from csae.networks import NetworkConfig
 
 
 class SupervisedAutoencoder(ClassifyingAutoencoder):
@@ -35,6 +38,29 @@ class SupervisedAutoencoder(ClassifyingAutoencoder):
         super().__init__(config, noise=noise)
         self.num_classes = num_classes
         self.head = nn.Linear(self.latent_dim, num_classes)
+        self.settings = {"noise": self.noise.std}
+
+    @classmethod
+    def for_classes(
+        cls,
+        num_classes: int,
+        config: NetworkConfig | None = None,
+        *,
+        noise: float = 0.0,
+        seed: int = 0,
+    ) -> SupervisedAutoencoder:
+        """Build the model for a data set; the arguments are those of `csae.CSAE.for_classes`."""
+        config = cls._checked(config)
+        return cls(num_classes, config, noise=cls._absolute(noise, config))
+
+    @classmethod
+    def restore(
+        cls, config: NetworkConfig, settings: dict[str, Any], tensors: dict[str, Tensor]
+    ) -> SupervisedAutoencoder:
+        """Build the model again; its number of classes is that of the rows of its head."""
+        if "head.bias" not in tensors:
+            raise ValueError("head.bias is missing among its tensors")
+        return cls(tensors["head.bias"].numel(), config, **settings)
 
     def similarities(self, latents: Tensor) -> Tensor:
         """Return the head's scores (N, K) of codes (N, d), the place of a CSAE's similarities.

@@ -64,6 +64,18 @@ def write_all(contents: dict[Path, bytes]) -> None:
         raise
 
 
+def check_new_folder(argument: str, folder: Path) -> None:
+    """Refuse a folder that holds something.
+
+    Raises:
+        ValueError: It does; the error calls it by the name of the argument.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(
+            f"{argument} must be a new or empty folder, got {folder}, which holds something"
+        )
+
+
 def check_can_write(argument: str, folder: Path) -> None:
     """Refuse a folder that cannot be made or written into, without making it.
 

@@ -14,33 +14,9 @@ from torch.nn import functional as F
 
 from csae import checks
 from csae.centroids import class_subspace
-from csae.networks import CSAEOutput
+from csae.models import CSAEOutput
 
 SPACES = ("all", "class")
-
-
-def nearest_centroid(latents: Tensor, centroids: Tensor) -> Tensor:
-    """Classify codes by their nearest centroid.
-
-    Where all centroids have the same norm it is also the most similar one, which
-    `csae.networks.CSAE.similarities` finds with one matrix product.
-
-    Equations: nearest-centroid.
-
-    Args:
-        latents: (N, d) codes.
-        centroids: (K, d) one point a class; norms may differ.
-
-    Returns:
-        (N,) int64 labels in 0..K-1; the first of several that are equally near.
-
-    Raises:
-        ValueError: The arguments do not fit together.
-    """
-    checks.tensor("centroids", centroids, ("K", "d"), floating=True)
-    width = centroids.shape[1]
-    checks.tensor("latents", latents, ("N", width), dtype=centroids.dtype, least=0)
-    return torch.cdist(latents, centroids).argmin(dim=1)
 
 
 def _check_labels(labels: Tensor, count: int, num_classes: int) -> None:
@@ -54,7 +30,7 @@ def _output(output: Any, field: str, shape: tuple[int | str, ...] | None) -> Ten
     """Return a tensor from what a model returned."""
     if not hasattr(output, field):
         raise ValueError(
-            f"output must have {field}, as csae.networks.CSAEOutput, got {type(output).__name__}"
+            f"output must have {field}, as csae.models.CSAEOutput, got {type(output).__name__}"
         )
     return checks.tensor(f"output.{field}", getattr(output, field), shape, floating=True)
 

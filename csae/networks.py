@@ -1,8 +1,8 @@
-"""The classification-supervised autoencoder: encoder, decoder and the model that joins them.
+"""Encoder and decoder: the two networks that `csae.models` joins.
 
 Taught in the chapter on autoencoder design. Default sizes follow the description of the authors'
 published network: 282,185 parameters at 40 latent dimensions, 32x32 grey images in and out.
-`layer_table` takes a network apart; `pca_autoencoder` is the best linear one, in closed form.
+`layer_table` takes a network apart.
 """
 
 from __future__ import annotations
@@ -17,11 +17,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from csae import checks
-from csae.noise import GaussianNoise
 
-KINDS = ("residual", "fully_connected")
-# Squares of norms in between neither vanish nor overflow in float32.
-_SMALLEST_NORM, _LARGEST_NORM = 1e-15, 1e15
+ARCHITECTURES = ("residual", "fully_connected")
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class NetworkConfig:
     `NetworkConfig.fully_connected()` the pair 784-400-40-400-784 beside it.
 
     Attributes:
-        kind: ``"residual"`` (convolutional) or ``"fully_connected"``.
+        architecture: ``"residual"`` (convolutional) or ``"fully_connected"``.
         latent_dim: Dimensions of a code, at least 1.
         widths: Residual: channels after the first convolution, then after each block that halves
             height and width; two widths or more. Fully connected: units of each hidden layer,
@@ -46,20 +43,20 @@ class NetworkConfig:
         ValueError: An argument is out of range.
     """
 
-    kind: str = "residual"
+    architecture: str = "residual"
     latent_dim: int = 40
     widths: tuple[int, ...] = (16, 32, 64, 64)
     image_size: int = 32
     channels: int = 1
 
     def __post_init__(self) -> None:
-        checks.choice("kind", self.kind, KINDS)
+        checks.choice("architecture", self.architecture, ARCHITECTURES)
         for name in ("latent_dim", "image_size", "channels"):
             object.__setattr__(self, name, checks.integer(name, getattr(self, name), 1))
         widths = checks.sequence("widths", self.widths, "integers")
         widths = tuple(checks.integer("widths", width, 1) for width in widths)
         object.__setattr__(self, "widths", widths)
-        if self.kind == "residual":
+        if self.architecture == "residual":
             self._check_blocks()
 
     def _check_blocks(self) -> None:
@@ -115,7 +112,7 @@ def encoder(config: NetworkConfig) -> nn.Sequential:
     Equations: convolution-size.
     """
     checks.instance("config", config, NetworkConfig)
-    if config.kind == "fully_connected":
+    if config.architecture == "fully_connected":
         pixels = config.channels * config.image_size**2
         return nn.Sequential(nn.Flatten(), *_dense(pixels, *config.widths, config.latent_dim))
     first, *_, last = config.widths
@@ -187,7 +184,7 @@ def decoder(config: NetworkConfig) -> nn.Sequential:
     """
     checks.instance("config", config, NetworkConfig)
     shape = (config.channels, config.image_size, config.image_size)
-    if config.kind == "fully_connected":
+    if config.architecture == "fully_connected":
         layers = _dense(config.latent_dim, *reversed(config.widths), math.prod(shape))
         return nn.Sequential(*layers, nn.Unflatten(1, shape))
     widths = config.widths[::-1]
@@ -200,159 +197,6 @@ def decoder(config: NetworkConfig) -> nn.Sequential:
         *(layer for block in blocks for layer in block),  # (N, 16, 32, 32)
         nn.Conv2d(widths[-1], config.channels, 1),
     )
-
-
-class AutoencoderOutput(NamedTuple):
-    """What one forward pass yields for a batch of N images.
-
-    Attributes:
-        reconstructions: As the images, nominally in [-1, 1]; not clipped.
-        latents: (N, d) codes, before any noise.
-    """
-
-    reconstructions: Tensor
-    latents: Tensor
-
-
-class Autoencoder(nn.Module):
-    """Encoder and decoder joined by a code; it learns without labels.
-
-    An invertible map of the codes, undone by the decoder, changes no reconstruction: what the
-    error fixes is the images, and the codes only up to such maps.
-
-    Equations: latent-freedom.
-
-    Attributes:
-        replayable: Whether training steps differ in their values only, so that their kernels can
-            be recorded and replayed, and the output is a named tuple of tensors. A subclass that
-            decides things from step to step sets it to false.
-
-    Args:
-        config: Sizes of the networks; the published convolutional pair by default.
-        noise: Standard deviation of the Gaussian noise on each dimension of a code, zero or more.
-            It acts in training mode only.
-
-    Raises:
-        ValueError: ``noise`` is negative or not finite, or ``config`` is none.
-    """
-
-    replayable = True
-
-    def __init__(self, config: NetworkConfig | None = None, *, noise: float = 0.0) -> None:
-        super().__init__()
-        noise = checks.number("noise", noise, least=0)
-        self.config = NetworkConfig() if config is None else config
-        self.encoder = encoder(self.config)
-        self.noise = GaussianNoise(noise)
-        self.decoder = decoder(self.config)
-
-    @property
-    def latent_dim(self) -> int:
-        """Dimensions of a code."""
-        return self.config.latent_dim
-
-    @property
-    def image_size(self) -> int:
-        """Height and width in pixels of the images that go in and come out."""
-        return self.config.image_size
-
-    def encode(self, images: Tensor) -> Tensor:
-        """Return codes (N, d) of images (N, channels, image_size, image_size) in [-1, 1].
-
-        Raises:
-            ValueError: The images have another shape or another type than the weights.
-        """
-        shape = ("N", self.config.channels, self.image_size, self.image_size)
-        hint = "csae.data.prepare makes such images, in [-1, 1], from those of a data set"
-        self._check_input("images", images, shape, hint)
-        latents: Tensor = self.encoder(images)
-        return latents
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Return images as the encoder takes them, nominally in [-1, 1], from codes (N, d).
-
-        Raises:
-            ValueError: The codes have another shape or another type than the weights.
-        """
-        self._check_input("latents", latents, ("N", self.latent_dim))
-        images: Tensor = self.decoder(latents)
-        return images
-
-    def forward(self, images: Tensor) -> AutoencoderOutput | CSAEOutput:
-        """Encode and reconstruct; the code is noisy in training mode."""
-        latents = self.encode(images)
-        return AutoencoderOutput(self.decode(self.noise(latents)), latents)
-
-    def _check_input(
-        self, argument: str, value: Tensor, shape: tuple[int | str, ...], hint: str = ""
-    ) -> None:
-        """Check shape and type; the values stay unread, so that no device has to be waited for."""
-        checks.tensor(argument, value, shape, floating=True, least=0, hint=hint)
-        self._check_type(argument, value)
-
-    def _check_codes(self, latents: Tensor) -> None:
-        """Check codes of any number of axes, as `_check_input` does."""
-        checks.tensor("latents", latents, floating=True)
-        if latents.shape[-1:] != (self.latent_dim,):
-            raise ValueError(
-                f"latents must have shape (N, {self.latent_dim}), got {checks.show(latents)}"
-            )
-        self._check_type("latents", latents)
-
-    def _check_type(self, argument: str, value: Tensor) -> None:
-        wanted = next(self.parameters(), value).dtype
-        if value.dtype == wanted:
-            return
-        # Autocast converts all types but float64.
-        if value.dtype == torch.float64 or not torch.is_autocast_enabled(value.device.type):
-            own = str(wanted).removeprefix("torch.")
-            raise ValueError(
-                f"{argument} must be {own}, as the weights of the model are, got "
-                f"{checks.show(value)}"
-            )
-
-
-@torch.no_grad()
-def pca_autoencoder(images: Tensor, latent_dim: int) -> Autoencoder:
-    """Return the linear autoencoder with the least squared error on some images.
-
-    No linear encoder and decoder reconstruct these images better (Eckart and Young 1936). Its code
-    holds the coordinates along the principal components, the one of largest variance first.
-
-    Args:
-        images: (N, C, S, S) floating-point, as `csae.data.prepare` returns them.
-        latent_dim: Dimensions of a code, from 1 to the C * S * S pixels of an image.
-
-    Returns:
-        A fully connected network without hidden layers, in evaluation mode. The columns of its
-        decoder's weight are orthonormal; in each, the entry of largest size is positive.
-
-    Raises:
-        ValueError: An argument is out of range.
-
-    Equations: principal-code, discarded-variance.
-    """
-    checks.tensor("images", images, ("N", "C", "S", "S"), floating=True, finite=True)
-    channels, size = images.shape[1:3]
-    latent_dim = checks.integer("latent_dim", latent_dim, 1, channels * size**2)
-    config = NetworkConfig("fully_connected", latent_dim, (), size, channels)
-    pixels = images.flatten(1).double()  # (N, P)
-    mean = pixels.mean(dim=0)
-    centred = pixels - mean
-    _, vectors = torch.linalg.eigh(centred.T @ centred / len(pixels))  # smallest variance first
-    components = vectors.flip(1)[:, :latent_dim]  # (P, d)
-    largest = components.gather(0, components.abs().argmax(dim=0, keepdim=True))
-    components = components * largest.sign()
-    model = Autoencoder(config)
-    model.load_state_dict(
-        {
-            "encoder.1.weight": components.T,
-            "encoder.1.bias": -components.T @ mean,
-            "decoder.0.weight": components,
-            "decoder.0.bias": mean,
-        }
-    )
-    return model.eval()
 
 
 class Layer(NamedTuple):
@@ -419,20 +263,28 @@ def _sum(name: str, table: LayerTable) -> str:
 
 
 @torch.no_grad()
-def layer_table(model: Autoencoder) -> LayerTable:
+def layer_table(model: nn.Module) -> LayerTable:
     """Pass one black image through a model and note what each layer makes of it, and its cost.
 
     PyTorch's own counter counts the operations that really run, two for each multiply-add.
 
     Args:
-        model: Any mode; it is left in the mode it came in.
+        model: With an ``encoder`` and a ``decoder``, as those of `csae.models`, in any mode; it is
+            left in the mode it came in.
+
+    Raises:
+        ValueError: ``model`` has no encoder and decoder.
 
     Equations: convolution-cost.
     """
-    checks.instance("model", model, Autoencoder)
+    config = getattr(checks.instance("model", model, nn.Module), "config", None)
+    if not (isinstance(config, NetworkConfig) and hasattr(model, "encoder")):
+        raise ValueError(
+            f"model must have an encoder and a decoder, got {type(model).__name__}; the models of "
+            "csae.models have them"
+        )
     some = next(model.parameters())
-    size = model.image_size
-    features = some.new_zeros(1, model.config.channels, size, size)
+    features = some.new_zeros(1, config.channels, config.image_size, config.image_size)
     was_training = model.training
     model.eval()
     layers = []
@@ -448,119 +300,3 @@ def layer_table(model: Autoencoder) -> LayerTable:
     finally:
         model.train(was_training)
     return LayerTable(tuple(layers))
-
-
-class CSAEOutput(NamedTuple):
-    """What one forward pass yields for a batch of N images.
-
-    Attributes:
-        reconstructions: As the images, nominally in [-1, 1]; not clipped.
-        similarities: (N, K) similarities of the codes to the centroids, 1 on a centroid itself.
-        latents: (N, d) codes, before any noise.
-    """
-
-    reconstructions: Tensor
-    similarities: Tensor
-    latents: Tensor
-
-
-class ClassifyingAutoencoder(Autoencoder):
-    """Autoencoder whose code also names the class. Subclasses say how, in `similarities`.
-
-    Attributes:
-        num_classes: Number of classes K.
-    """
-
-    num_classes: int
-
-    def similarities(self, latents: Tensor) -> Tensor:
-        """Return scores (N, K) of codes (N, d); the largest names the class."""
-        raise NotImplementedError
-
-    def classify(self, images: Tensor) -> Tensor:
-        """Return int64 labels (N,) in 0..K-1: the class of the largest score."""
-        return self.similarities(self.encode(images)).argmax(dim=1)
-
-    def forward(self, images: Tensor) -> CSAEOutput:
-        """Encode, then classify and reconstruct from the same code, noisy in training mode."""
-        latents = self.encode(images)
-        noisy = self.noise(latents)
-        return CSAEOutput(self.decode(noisy), self.similarities(noisy), latents)
-
-
-class CSAE(ClassifyingAutoencoder):
-    """Classification-supervised autoencoder on fixed class centroids.
-
-    One code per image serves two purposes: its nearest centroid names the class, and the decoder
-    turns it back into the image. The centroids are fixed; they are never trained.
-
-    Args:
-        centroids: (K, d) class centroids of one common norm, such as ``simplex`` returns.
-        noise: Standard deviation of the latent noise in each dimension, as a fraction of the
-            centroids' norm; zero or more. It acts in training mode only.
-        config: Sizes of the networks; its ``latent_dim`` is that of the centroids. The published
-            convolutional pair by default.
-
-    Raises:
-        ValueError: The centroids are not a finite (K, d) tensor of K >= 2 different rows of one
-            common norm between 1e-15 and 1e15, they do not fit ``config``, or ``noise`` is
-            negative or not finite.
-    """
-
-    centroids: Tensor
-
-    def __init__(
-        self, centroids: Tensor, *, noise: float = 0.04, config: NetworkConfig | None = None
-    ) -> None:
-        norm = _common_norm(centroids)
-        noise = checks.number("noise", noise, least=0)
-        latent_dim = centroids.shape[1]
-        if config is None:
-            config = NetworkConfig(latent_dim=latent_dim)
-        checks.instance("config", config, NetworkConfig)
-        if config.latent_dim != latent_dim:
-            raise ValueError(
-                f"centroids have {latent_dim} dimensions, but config.latent_dim is "
-                f"{config.latent_dim}"
-            )
-        super().__init__(config, noise=noise * norm)
-        self.num_classes = len(centroids)
-        self.noise_ratio = noise
-        self.register_buffer("centroids", centroids.float())
-
-    def similarities(self, latents: Tensor) -> Tensor:
-        """Return the similarity (N, K) of codes (N, d) to the centroids: z . c_k / |c_k|^2.
-
-        Codes may have more axes than two; the similarities have the same ones before the last.
-
-        It is 1 on a centroid itself, and -1/(K - 1) on the other centroids of a simplex. As all
-        centroids have the same norm, the most similar centroid is also the nearest one.
-
-        Equations: nearest-is-most-similar.
-
-        Raises:
-            ValueError: The codes have other dimensions or another type than the weights.
-        """
-        self._check_codes(latents)
-        return latents @ (self.centroids / self.centroids.square().sum(dim=1, keepdim=True)).T
-
-
-def _common_norm(centroids: Tensor) -> float:
-    """Check centroids; return the norm that they share."""
-    hint = "csae.pedcc and csae.simplex make them"
-    checks.tensor("centroids", centroids, ("K", "d"), floating=True, hint=hint)
-    if len(centroids) < 2:
-        raise ValueError(f"centroids must be at least 2, got {checks.show(centroids)}")
-    norms = centroids.detach().double().norm(dim=1)
-    norm: float = norms.mean().item()
-    # Nearest centroid and largest similarity agree only when all norms are equal.
-    shared = torch.allclose(norms, norms.mean(), rtol=1e-5, atol=0)
-    if not (shared and _SMALLEST_NORM <= norm <= _LARGEST_NORM):
-        raise ValueError(
-            "centroids must be finite with rows of one common positive norm, from "
-            f"{_SMALLEST_NORM:g} to {_LARGEST_NORM:g}, got norms from {norms.min().item():.6g} to "
-            f"{norms.max().item():.6g}"
-        )
-    if len(torch.unique(centroids.detach().float(), dim=0)) < len(centroids):
-        raise ValueError("centroids must differ from each other, got some that are the same")
-    return norm

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a CSAE is trained, by name.
+"""Recipes: everything that decides what is trained and how, with a few by name.
 
 Taught in the chapter on full training.
 """
@@ -6,13 +6,14 @@ Taught in the chapter on full training.
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import nn
+
 from csae import checks
-from csae.centroids import pedcc
 from csae.data import DATASETS, SAMPLES, Augmentation
+from csae.kinds import KINDS, build
 from csae.losses import (
     SPACES,
     CentroidCrossEntropy,
@@ -20,107 +21,144 @@ from csae.losses import (
     ImageError,
     JointLoss,
 )
-from csae.networks import CSAE
+from csae.models import Autoencoder
+from csae.networks import NetworkConfig
 from csae.training import TrainingConfig
 from csae.wavelets import SobelLoss, WaveletLoss
+
+TERMS = ("classification", "centroid", "reconstruction", "wavelet", "sobel")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a CSAE: what it minimises, and how.
+    """What is trained, what it minimises, and how: all that decides the result.
 
     Weights of 0 leave a term out. Images are in [-1, 1]: their squared error is four times that
     of pixels in [0, 1].
 
     Attributes:
-        latent_dim: Dimensions of a code, at least 1.
-        noise: Standard deviation of the latent noise, as a fraction of the centroids' norm, which
-            is the square root of ``latent_dim``.
-        classification: Weight of the cross-entropy on centroid similarities.
+        kind: Kind of model, one of ``csae.kinds.KINDS``.
+        network: Sizes of encoder and decoder.
+        noise: Standard deviation of the latent noise, as a fraction of the square root of the
+            latent dimension, which is the norm of the centroids.
+        classification_weight: Weight of the cross-entropy of the classes.
         smoothing: Its label smoothing, between 0 and 1, both excluded.
-        centroid: Weight of the squared distance of a code to its centroid.
+        centroid_weight: Weight of the squared distance of a code to its centroid.
         centroid_space: Where that distance is measured: ``"all"`` dimensions or the ``"class"``
             subspace.
-        reconstruction: Weight of the mean squared error of the images.
-        wavelet: Weight of the squared error of the Haar details on three levels.
-        sobel: Weight of the squared error of the Sobel gradients.
-        training: Optimiser, schedule, augmentation and machine.
+        reconstruction_weight: Weight of the mean squared error of the images.
+        wavelet_weight: Weight of the squared error of the Haar details on three levels.
+        sobel_weight: Weight of the squared error of the Sobel gradients.
+        training: Optimiser, schedule, augmentation and seed.
 
     Raises:
-        ValueError: A value is out of range.
+        ValueError: A value is out of range, or a weight is positive whose term the kind of model
+            has nothing for.
     """
 
-    latent_dim: int = 40
+    kind: str = "csae"
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     noise: float = 0.04
-    classification: float = 1.0
+    classification_weight: float = 1.0
     smoothing: float = 0.1
-    centroid: float = 0.0
+    centroid_weight: float = 0.0
     centroid_space: str = "all"
-    reconstruction: float = 10.0
-    wavelet: float = 0.0
-    sobel: float = 0.0
+    reconstruction_weight: float = 10.0
+    wavelet_weight: float = 0.0
+    sobel_weight: float = 0.0
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
+        checks.choice("kind", self.kind, tuple(KINDS))
+        checks.instance("network", self.network, NetworkConfig)
         checks.choice("centroid_space", self.centroid_space, SPACES)
         checks.instance("training", self.training, TrainingConfig)
-        checked: dict[str, float] = {
-            "latent_dim": checks.integer("latent_dim", self.latent_dim, 1),
+        checked = {
             "noise": checks.number("noise", self.noise, least=0),
             "smoothing": checks.number("smoothing", self.smoothing, above=0, below=1),
         }
-        for term in ("classification", "centroid", "reconstruction", "wavelet", "sobel"):
-            checked[term] = checks.number(f"{term}_weight", getattr(self, term), least=0)
+        for term in TERMS:
+            name = f"{term}_weight"
+            checked[name] = checks.number(name, getattr(self, name), least=0)
+            if checked[name] and term not in KINDS[self.kind].terms:
+                raise ValueError(
+                    f"{name} must be 0 for the kind {self.kind!r}, which has nothing for that "
+                    f"term, got {checked[name]:g}"
+                )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
-    def build(self, num_classes: int) -> tuple[CSAE, JointLoss]:
+    def change(self, **values: Any) -> Recipe:
+        """Return the recipe with some values changed, wherever in it they stand.
+
+        Args:
+            **values: New values by the names of the fields of `Recipe`, `NetworkConfig`,
+                `TrainingConfig` and `Augmentation`: ``latent_dim=10, epochs=3, flip=True``.
+
+        Raises:
+            ValueError: There is no such field, or a value is out of range.
+
+        Example:
+            >>> Recipe().change(noise=0.0, epochs=3).training.epochs
+            3
+        """
+        changed: Recipe
+        changed, left = _changed(self, values)
+        if left:
+            raise ValueError(
+                f"{', '.join(sorted(left))} must be among the fields of a recipe, its network, its "
+                "training and its augmentation, got a name that is none"
+            )
+        return changed
+
+    def build(self, num_classes: int) -> tuple[Autoencoder, JointLoss]:
         """Make the model and the loss; the network's first weights come from PyTorch's generator.
 
-        The centroids are those of `csae.pedcc`, a simplex where ``latent_dim`` is large enough for
-        one, turned as ``training.seed`` says.
+        Centroids are those of `csae.pedcc`, a simplex where the latent dimension is large enough
+        for one, turned as ``training.seed`` says.
 
         Raises:
             ValueError: ``num_classes`` is out of range, or all weights are 0.
         """
-        num_classes = checks.integer("num_classes", num_classes, 2)
-        norm = math.sqrt(self.latent_dim)
-        seed = self.training.seed
-        centroids, _ = pedcc(num_classes, self.latent_dim, scale=norm, seed=seed)
+        model = build(
+            self.kind, num_classes, self.network, noise=self.noise, seed=self.training.seed
+        )
+        weights = {term: getattr(self, f"{term}_weight") for term in TERMS}
         terms = {
-            "classification": (self.classification, CentroidCrossEntropy(self.smoothing)),
-            "centroid": (self.centroid, CentroidDistance(centroids, self.centroid_space)),
-            "reconstruction": (self.reconstruction, ImageError()),
-            "wavelet": (self.wavelet, ImageError(WaveletLoss())),
-            "sobel": (self.sobel, ImageError(SobelLoss())),
+            term: (weight, self._term(term, model)) for term, weight in weights.items() if weight
         }
-        loss = JointLoss(**{name: term for name, term in terms.items() if term[0] != 0})
-        return CSAE(centroids, noise=self.noise), loss
+        return model, JointLoss(**terms)
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """Return the recipe that `dataclasses.asdict` took apart.
-
-        Raises:
-            ValueError: ``values`` is something else.
-        """
-        try:
-            training = dict(values["training"])
-            training["augmentation"] = Augmentation(**training["augmentation"])
-            return cls(**{**values, "training": TrainingConfig(**training)})
-        except (KeyError, TypeError) as error:  # a field that is missing, or one too many
-            raise ValueError(f"values must be those of a recipe: {error}") from error
+    def _term(self, name: str, model: Autoencoder) -> nn.Module:
+        if name == "classification":
+            return CentroidCrossEntropy(self.smoothing)
+        if name == "centroid":
+            return CentroidDistance(model.get_buffer("centroids"), self.centroid_space)
+        error = {"reconstruction": None, "wavelet": WaveletLoss(), "sobel": SobelLoss()}[name]
+        return ImageError(error)
 
 
-# Small batches and Muon: the sweeps quick-mnist and quick-fashion-mnist compare them with large
-# batches and with AdamW.
+def _changed(part: Any, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Change the fields of a dataclass and of those inside it; return what found no field, too."""
+    left, changes = dict(values), {}
+    for entry in dataclasses.fields(part):
+        value = getattr(part, entry.name)
+        if entry.name in left:
+            changes[entry.name] = value = left.pop(entry.name)
+        if dataclasses.is_dataclass(value):
+            changes[entry.name], left = _changed(value, left)
+    return dataclasses.replace(part, **changes), left
+
+
+# Small batches and Muon: the experiments quick-mnist and quick-fashion-mnist compare them with
+# large batches and with AdamW.
 _QUICK = Recipe(training=TrainingConfig(epochs=1, batch_size=64, optimizer="muon"))
 
 # The paper names its ingredients: cross-entropy, squared error, wavelet loss, noise, Adam and a
 # schedule. The weights, the wavelet and the lengths are ours.
 _PAPER = Recipe(
-    reconstruction=10.0,
-    wavelet=10.0,
+    reconstruction_weight=10.0,
+    wavelet_weight=10.0,
     training=TrainingConfig(
         epochs=30,
         batch_size=256,
@@ -134,10 +172,10 @@ _PAPER = Recipe(
 # Classified by distance alone; no augmentation. The published edge term compares two numbers of a
 # batch; here it compares pixels. Its filters are 8 times as large as ours: hence 64 times 0.02.
 _PUBLISHED_CODE = Recipe(
-    classification=0.0,
-    centroid=1.0,
-    reconstruction=1.0,
-    sobel=64 * 0.02,
+    classification_weight=0.0,
+    centroid_weight=1.0,
+    reconstruction_weight=1.0,
+    sobel_weight=64 * 0.02,
     training=TrainingConfig(
         epochs=120,
         batch_size=4096,
@@ -148,7 +186,7 @@ _PUBLISHED_CODE = Recipe(
     ),
 )
 
-# Chosen on validation images: the sweeps whose names begin with "best" are its search.
+# Chosen on validation images: the experiments whose names begin with "best" are its search.
 # Mirrored clothes are clothes, mirrored digits are not digits.
 _BEST_CLOTHES = Recipe(
     training=TrainingConfig(
@@ -160,7 +198,7 @@ _BEST_CLOTHES = Recipe(
 )
 _BEST_HANDWRITING = Recipe(
     smoothing=0.01,
-    reconstruction=30.0,
+    reconstruction_weight=30.0,
     training=TrainingConfig(
         epochs=20,
         batch_size=128,

@@ -5,7 +5,7 @@ from csae.baselines import SupervisedAutoencoder
 from csae.evaluation import evaluate, predict
 from csae.losses import CSAELoss
 from csae.networks import NetworkConfig
-from csae.training import TrainingConfig, train
+from csae.training import Machine, TrainingConfig, train
 
 SMALL = NetworkConfig.fully_connected(8)
 
@@ -37,8 +37,9 @@ def test_it_trains_and_is_evaluated_like_a_csae(digits):
     torch.manual_seed(0)
     model = SupervisedAutoencoder(10, NetworkConfig.fully_connected(16))
     head = model.head.weight.detach().clone()
-    config = TrainingConfig(epochs=4, batch_size=32, accelerator="cpu", precision="fp32")
-    history = train(model, CSAELoss(), digits, config, progress=False)
+    config = TrainingConfig(epochs=4, batch_size=32)
+    machine = Machine(accelerator="cpu", precision="fp32")
+    history = train(model, CSAELoss(), digits, config, machine=machine, progress=False)
     assert history[-1]["classification"] < history[0]["classification"]
     assert not torch.equal(model.head.weight, head)
     result = evaluate(model, digits)
@@ -56,3 +57,15 @@ def test_it_trains_and_is_evaluated_like_a_csae(digits):
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         SupervisedAutoencoder(**arguments)
+
+
+def test_it_is_built_as_every_kind_is():
+    """Noise is a fraction of the root of the dimensions; its settings are absolute."""
+    torch.manual_seed(0)
+    model = SupervisedAutoencoder.for_classes(5, SMALL, noise=0.5)
+    assert (model.num_classes, model.head.out_features) == (5, 5)
+    assert model.noise.std == pytest.approx(0.5 * 8**0.5)
+    again = SupervisedAutoencoder.restore(SMALL, model.settings, model.state_dict())
+    assert (again.num_classes, again.noise.std) == (5, model.noise.std)
+    with pytest.raises(ValueError, match="head.bias is missing"):
+        SupervisedAutoencoder.restore(SMALL, model.settings, {})

@@ -1,8 +1,5 @@
 """The parts that the benchmark of training is made of, on a few images of the sample."""
 
-import math
-from contextlib import nullcontext
-
 import pytest
 import torch
 from torch import nn
@@ -58,28 +55,12 @@ def test_published_settings_have_two_optimisers():
 
 def test_stopwatch_follows_all_steps():
     watch = costs.Stopwatch()
-    costs.follow(TASK, "fp32", watch, nullcontext())
+    costs.follow(TASK, "fp32", watch)
     steps = TASK.images // TASK.batch_size
     assert {phase: len(laps) for phase, laps in watch.laps.items()} == dict.fromkeys(
         costs.PHASES, steps
     )
     assert all(lap > 0 for laps in watch.laps.values() for lap in laps)
-
-
-def test_ledger_counts_what_pytorch_counts():
-    rows = costs.ledger(TASK, "fp32")()
-    counted = sum(row["flops"] for row in rows if row["kind"] in ("convolution", "matrix product"))
-    expected = costs.flops_per_image(TASK, TASK.batch_size) * TASK.batch_size
-    assert math.isclose(counted, expected, rel_tol=1e-6)
-    (first,) = (
-        row
-        for row in rows
-        if row["operation"] == "convolution" and row["shapes"].endswith("-> 32x16x30x30")
-    )
-    # The image, the filters, their biases, and the result, four bytes a number.
-    assert first["bytes"] == 4 * (32 * 32 * 32 + 16 * 9 + 16 + 32 * 16 * 30 * 30)
-    kinds = costs.by_kind(rows)
-    assert math.isclose(sum(k["seconds"] for k in kinds), sum(r["seconds"] for r in rows))
 
 
 def divide(numerator: int, denominator: int):

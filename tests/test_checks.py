@@ -16,15 +16,19 @@ from csae import (
     distributed,
     evaluation,
     generation,
+    kinds,
     losses,
+    models,
     muon,
     networks,
     noise,
     recipes,
     records,
+    runs,
     runtime,
     training,
     wavelets,
+    weights,
 )
 from csae.data import load_dataset
 
@@ -35,7 +39,9 @@ NO_SEED = ["2", None, True, 0.5, -1, 2**63]
 NO_FLAG = ["yes", None, 1, 0.0]
 NO_CHOICE = ["nonsense", None, 1, ["haar"], torch.ones(2)]
 NO_FUNCTION = ["f", 1]
+NO_PATH = [None, 3, b"x", "", "a\0b"]
 NO_OBJECT = ["x", None, 3, nn.ReLU]
+NO_MACHINE = ["cpu", 3, training.Machine]  # None is the fastest one
 CODES = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(12) % 3
 NO_CODES = [None, "x", CODES.numpy(), CODES.tolist(), CODES.long(), CODES[0], CODES[..., None]]
@@ -55,7 +61,7 @@ NO_LABELS = [
 OUT_OF_RANGE = [*NO_LABELS, LABELS + 1]
 
 CENTROIDS = centroids.simplex(3, 4, scale=2.0).float()
-CONFIG = networks.NetworkConfig(latent_dim=4, widths=(4, 8), image_size=28)
+CONFIG = networks.NetworkConfig(latent_dim=4, widths=(8, 8), image_size=28)
 IMAGES = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
@@ -63,8 +69,8 @@ IMAGES = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
 def model(num_classes=3):
     torch.manual_seed(0)
     points = centroids.polygon(num_classes, scale=2.0) if num_classes > 3 else CENTROIDS
-    config = networks.NetworkConfig(latent_dim=points.shape[1], widths=(4, 8), image_size=28)
-    return networks.CSAE(points, config=config).eval()
+    config = networks.NetworkConfig(latent_dim=points.shape[1], widths=(8, 8), image_size=28)
+    return models.CSAE(points, config=config).eval()
 
 
 @functools.cache
@@ -74,7 +80,7 @@ def sample():
 
 def output():
     similarities = CODES @ CENTROIDS.T
-    return networks.CSAEOutput(IMAGES, similarities, CODES)
+    return models.CSAEOutput(IMAGES, similarities, CODES)
 
 
 def decode(codes):
@@ -82,8 +88,20 @@ def decode(codes):
 
 
 def plan(**changes):
-    usual = {"epochs": 1, "batch_size": 32, "accelerator": "cpu", "precision": "fp32"}
-    return training.TrainingConfig(**usual | changes)
+    return training.TrainingConfig(**{"epochs": 1, "batch_size": 32} | changes)
+
+
+CPU = training.Machine(accelerator="cpu", precision="fp32")
+SMALL = recipes.Recipe().change(
+    epochs=1, images_per_epoch=64, batch_size=32, widths=(8, 8), image_size=28
+)
+SETTINGS = runs.settle(SMALL, "mnist-sample", CPU)
+
+
+@functools.cache
+def record():
+    """The record of the pretrained model."""
+    return records.load_runs("first-models", "fashion-mnist")[0]
 
 
 def term(loss):
@@ -94,7 +112,7 @@ def term(loss):
     ):
         if similarities is None:
             similarities = CODES @ CENTROIDS.T
-        return loss(networks.CSAEOutput(reconstructions, similarities, latents), images, labels)
+        return loss(models.CSAEOutput(reconstructions, similarities, latents), images, labels)
 
     return call
 
@@ -110,6 +128,7 @@ def train(**changes):
         "criterion": losses.CSAELoss(),
         "dataset": sample(),
         "config": plan(),
+        "machine": CPU,
         "progress": False,
     }
     return training.train(**usual | changes)
@@ -147,7 +166,7 @@ CASES = [
     (evaluation.reconstruct, {"model": model(10), "dataset": sample()}, {
         "batch_size": [*NO_COUNT, 0],
     }),
-    (losses.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
+    (centroids.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
         "latents": [*NO_CODES, CODES[:, :3], CODES.double()], "centroids": NO_CODES,
     }),
     (losses.CentroidCrossEntropy, {}, {"smoothing": [*NO_NUMBER, 0, 1, -0.5]}),
@@ -173,13 +192,13 @@ CASES = [
         "labels": OUT_OF_RANGE, "latents": [*NO_CODES, CODES[:, :3]],
     }) for space in losses.SPACES],
     (networks.NetworkConfig, {}, {
-        "kind": NO_CHOICE, "latent_dim": [*NO_COUNT, 0], "image_size": [*NO_COUNT, 0],
+        "architecture": NO_CHOICE, "latent_dim": [*NO_COUNT, 0], "image_size": [*NO_COUNT, 0],
         "channels": [*NO_COUNT, 0],
         "widths": ["44", None, 4, (4, "8"), (4, 8.0), (4, 0), {4, 8}, (4, True)],
     }),
     (networks.NetworkConfig.fully_connected, {}, {"latent_dim": [*NO_COUNT, 0]}),
-    (networks.Autoencoder, {}, {"config": NO_OBJECT[:1], "noise": [*NO_NUMBER, -1]}),
-    (networks.CSAE, {"centroids": CENTROIDS}, {
+    (models.Autoencoder, {}, {"config": NO_OBJECT[:1], "noise": [*NO_NUMBER, -1]}),
+    (models.CSAE, {"centroids": CENTROIDS}, {
         "centroids": [*NO_CODES, CENTROIDS[:1], CENTROIDS * 0, CENTROIDS * math.nan,
                       CENTROIDS * 1e-30, CENTROIDS * 1e30, torch.ones(3, 4),
                       CENTROIDS * torch.arange(1, 4)[:, None]],
@@ -198,7 +217,7 @@ CASES = [
     *[(attribute(build, "similarities"), {}, {
         "latents": [*NO_CODES[:5], CODES[:, :3], CODES.double(), CODES.half(), CODES[0, 0]],
     }) for build in (model, functools.partial(baselines.SupervisedAutoencoder, 3, CONFIG))],
-    (networks.pca_autoencoder, {"images": IMAGES, "latent_dim": 2}, {
+    (models.pca_autoencoder, {"images": IMAGES, "latent_dim": 2}, {
         "images": [*NO_IMAGES, IMAGES[:0], IMAGES[:, 0], IMAGES[..., 1:], IMAGES * math.nan],
         "latent_dim": [*NO_COUNT, 0, 65],
     }),
@@ -313,15 +332,20 @@ CASES = [
     (plan, {}, {
         "epochs": [*NO_COUNT, 0], "images_per_epoch": ["2", True, 2.5, 31],
         "batch_size": [*NO_COUNT, 1], "learning_rate": [*NO_NUMBER, 0, math.inf],
-        "weight_decay": [*NO_NUMBER, -1], "seed": NO_SEED, "devices": [*NO_COUNT, 0],
-        "num_nodes": [*NO_COUNT, 0], "cuda_graphs": NO_FLAG, "augmentation": NO_OBJECT,
-        "optimizer": NO_CHOICE, "schedule": NO_CHOICE, "precision": NO_CHOICE,
-        "accelerator": [*NO_CHOICE, "cuda:0"],
+        "weight_decay": [*NO_NUMBER, -1], "seed": NO_SEED, "augmentation": NO_OBJECT,
+        "optimizer": NO_CHOICE, "schedule": NO_CHOICE,
+    }),
+    (training.Machine, {}, {
+        "accelerator": [*NO_CHOICE, "cuda:0"], "precision": [*NO_CHOICE, "fp16"],
+        "devices": [*NO_COUNT, 0], "num_nodes": [*NO_COUNT, 0], "cuda_graphs": NO_FLAG,
+        "threads": ["2", True, 2.5, 0, -1],
     }),
     (training.visiting_order, {"count": 64, "config": plan(), "epoch": 1}, {
         "count": [*NO_COUNT, 31], "config": NO_OBJECT, "epoch": [*NO_COUNT, 0],
     }),
-    (training.launch, {}, {"config": NO_OBJECT}),
+    (training.launch, {"config": plan(), "machine": CPU}, {
+        "config": NO_OBJECT, "machine": NO_MACHINE,
+    }),
     (training.steps_per_epoch, {"dataset": sample(), "config": plan()}, {
         "dataset": NO_OBJECT, "config": NO_OBJECT,
     }),
@@ -333,24 +357,52 @@ CASES = [
     }, {"optimizer": NO_OBJECT, "config": NO_OBJECT, "steps": [*NO_COUNT, 0]}),
     (train, {}, {
         "model": [*NO_OBJECT, nn.ReLU()], "criterion": [*NO_FUNCTION, None], "dataset": NO_OBJECT,
-        "config": NO_OBJECT, "validate": NO_FUNCTION, "on_epoch": NO_FUNCTION,
-        "on_step": NO_FUNCTION, "state_file": [3, b"s", "", "a\0b"], "save_every": [*NO_NUMBER, -1],
+        "config": NO_OBJECT, "machine": NO_MACHINE, "validate": NO_FUNCTION,
+        "on_epoch": NO_FUNCTION, "on_step": NO_FUNCTION, "state_file": [3, b"s", "", "a\0b"],
+        "save_every": [*NO_NUMBER, -1],
         "fabric": ["x", 1], "progress": NO_FLAG,
     }),
     (recipes.Recipe, {}, {
-        "latent_dim": [*NO_COUNT, 0], "noise": [*NO_NUMBER, -1], "smoothing": [*NO_NUMBER, 0, 1],
-        "centroid_space": NO_CHOICE, "training": NO_OBJECT,
-        **{name: [*NO_NUMBER, -1] for name in
-           ("classification", "centroid", "reconstruction", "wavelet", "sobel")},
+        "kind": NO_CHOICE, "network": NO_OBJECT, "noise": [*NO_NUMBER, -1],
+        "smoothing": [*NO_NUMBER, 0, 1], "centroid_space": NO_CHOICE, "training": NO_OBJECT,
+        **{f"{name}_weight": [*NO_NUMBER, -1] for name in recipes.TERMS},
     }),
-    (recipes.Recipe().build, {}, {"num_classes": [*NO_COUNT, 1]}),
-    (recipes.Recipe.from_dict, {}, {"values": [None, "x", 3, {}, {"training": {}}, []]}),
+    (recipes.Recipe().change, {}, {
+        "kind": NO_CHOICE, "noise": [*NO_NUMBER, -1], "epochs": [*NO_COUNT, 0], "flip": NO_FLAG,
+        "latent_dim": [*NO_COUNT, 0], "optimizer": NO_CHOICE, "seed": NO_SEED, "nonsense": [1],
+    }),
+    (recipes.Recipe().build, {"num_classes": 3}, {"num_classes": [*NO_COUNT, 1]}),
     (recipes.recipe, {"name": "quick", "dataset": "mnist"}, {
         "name": NO_CHOICE, "dataset": NO_CHOICE,
     }),
-    (records.save_checkpoint, {"model": model(), "path": "x", "dataset": "mnist"}, {
-        "model": [*NO_OBJECT, networks.Autoencoder(CONFIG), torch.compile(model())],
-        "path": [None, 3, b"x", ""], "dataset": [None, 3],
+    (kinds.build, {"kind": "csae", "num_classes": 3, "network": CONFIG}, {
+        "kind": NO_CHOICE, "num_classes": [*NO_COUNT, 1], "noise": [*NO_NUMBER, -1],
+    }),
+    *[(kind.for_classes, {"num_classes": 3, "config": CONFIG}, {
+        "noise": [*NO_NUMBER, -1], "config": ["x", 4],
+    }) for kind in kinds.KINDS.values()],
+    (kinds.kind_of, {"model": model()}, {"model": [*NO_OBJECT, nn.ReLU()]}),
+    (weights.save_checkpoint, {"model": model(), "path": "x", "dataset": "mnist"}, {
+        "model": [*NO_OBJECT, torch.compile(model()), nn.ReLU()], "path": NO_PATH,
+        "dataset": [None, 3],
+    }),
+    (weights.pack_checkpoint, {
+        "model": models.Autoencoder(CONFIG), "dataset": "mnist", "num_classes": 3,
+    }, {"model": NO_OBJECT, "dataset": [None, 3], "num_classes": [*NO_COUNT, 1]}),
+    (weights.load_checkpoint, {}, {"path": NO_PATH}),
+    (weights.load_pretrained, {"name": "fashion-mnist"}, {"name": NO_CHOICE}),
+    (records.load_record, {}, {"path": NO_PATH}),
+    (records.load_runs, {"experiment": "noise"}, {
+        "experiment": NO_CHOICE, "dataset": ["nonsense", 1, ["mnist"]],
+    }),
+    (record().measured, {"name": "test_accuracy"}, {"name": NO_CHOICE}),
+    (records.spread, {"runs": [record()], "name": "test_psnr"}, {"name": NO_CHOICE}),
+    (runs.settle, {"recipe": recipes.Recipe(), "dataset": "mnist", "machine": CPU}, {
+        "recipe": NO_OBJECT, "machine": NO_MACHINE,
+    }),
+    (runs.make, {"settings": SETTINGS, "parts": {"train": sample()}, "machine": CPU,
+                 "progress": False}, {
+        "settings": NO_OBJECT, "machine": NO_MACHINE, "save_every": [*NO_NUMBER, -1],
     }),
 ]  # fmt: skip
 WRONG = [
@@ -379,7 +431,7 @@ def test_wrong_values_are_named(call, right, argument, wrong, tmp_path, monkeypa
     [
         pytest.param(call, right, id=str(number))
         for number, (call, right, _) in enumerate(CASES)
-        if right and call is not records.save_checkpoint
+        if right and call is not weights.save_checkpoint
     ],
 )
 def test_right_values_are_taken(call, right):
@@ -398,18 +450,19 @@ def test_numpys_numbers_become_plain_ones():
         learning_rate=np.float32(0.5),
         weight_decay=np.int16(0),
         seed=np.int64(4),
-        cuda_graphs=np.False_,
     )
     kinds = {name: type(getattr(config, name)) for name in vars(config)}
     whole = ("epochs", "images_per_epoch", "batch_size", "seed")
     assert {kinds[name] for name in whole} == {int}
     assert {kinds["learning_rate"], kinds["weight_decay"]} == {float}
-    assert config.cuda_graphs is False
+    machine = training.Machine(devices=np.int64(2), threads=np.int32(3), cuda_graphs=np.False_)
+    assert (type(machine.devices), type(machine.threads)) == (int, int)
+    assert machine.cuda_graphs is False
     network = networks.NetworkConfig(latent_dim=np.int64(8), widths=np.array([4, 8]))
     assert network == networks.NetworkConfig(latent_dim=8, widths=(4, 8))
     assert {type(size) for size in (network.latent_dim, *network.widths)} == {int}
-    recipe = recipes.Recipe(latent_dim=np.int64(8), noise=np.float64(0.5))
-    assert (type(recipe.latent_dim), type(recipe.noise)) == (int, float)
+    recipe = recipes.Recipe(noise=np.float64(0.5)).change(latent_dim=np.int64(8))
+    assert (type(recipe.network.latent_dim), type(recipe.noise)) == (int, float)
 
 
 def test_integers_beyond_what_python_writes_are_named():

@@ -1,4 +1,3 @@
-import dataclasses
 import errno
 import json
 import os
@@ -12,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from csae import cli, data, files, runtime
+from csae import cli, data, files, records, runs, runtime, schema
 from csae.data import Augmentation
+from csae.recipes import recipe
+from csae.training import Machine
 
 FAST = ["--epochs", "1", "--batch-size", "32", "--accelerator", "cpu", "--quiet"]
 
@@ -41,7 +42,7 @@ def test_same_seed_writes_the_same_record(small, tmp_path, capsys):
     )
     assert first.pop("timing").keys() == second.pop("timing").keys()
     assert first == second
-    assert first["config"]["seed"] == 3
+    assert first["recipe"]["training"]["seed"] == 3
     assert first["parameters"] == 282_185
     assert first["data"]["validation"]["images"] == 200
     assert "test accuracy" in capsys.readouterr().out
@@ -85,9 +86,8 @@ def test_digits_are_not_mirrored_and_clothes_are(small, tmp_path):
     for name, flip, shift in (("mnist", False, 1), ("fashion-mnist", True, 0)):
         out = tmp_path / name
         cli.main(["train", "--dataset", name, "--sample", *FAST, "--out", str(out)])
-        config = json.loads((out / "record.json").read_text())["config"]
-        usual = dataclasses.asdict(Augmentation(flip=flip, shift=shift))
-        assert config["augmentation"] == usual
+        record = records.load_record(out / "record.json")
+        assert record.recipe.training.augmentation == Augmentation(flip=flip, shift=shift)
 
 
 @pytest.mark.parametrize(
@@ -142,18 +142,18 @@ def test_wrong_checkpoint_is_named(tmp_path, capsys):
 
 def interrupt_the_second_measuring(monkeypatch):
     """Let the second call to evaluate be interrupted; return what mends it."""
-    evaluate = cli.train.evaluate
+    evaluate = runs.evaluate
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     calls = iter([evaluate, interrupted])
-    monkeypatch.setattr(cli.train, "evaluate", lambda *a, **k: next(calls)(*a, **k))
-    return lambda: monkeypatch.setattr(cli.train, "evaluate", evaluate)
+    monkeypatch.setattr(runs, "evaluate", lambda *a, **k: next(calls)(*a, **k))
+    return lambda: monkeypatch.setattr(runs, "evaluate", evaluate)
 
 
 def test_interrupt_keeps_finished_epochs(small, tmp_path, monkeypatch, capsys):
-    interrupt_the_second_measuring(monkeypatch)  # on the test images, after the only epoch
+    interrupt_the_second_measuring(monkeypatch)  # at the end, after the only epoch
     assert train("--out", tmp_path / "run") == 130
     assert "interrupted" in capsys.readouterr().err
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
@@ -182,9 +182,14 @@ def test_recipe_is_settled_before_any_work(small, tmp_path, capsys):
     shown = ["--recipe", "published-code", "--epochs", "4", "--noise", "0.1", "--dry-run"]
     assert cli.main(["train", "--dataset", "mnist", *shown]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert plan["recipe"] == "published-code"
-    assert (plan["noise"], plan["centroid"], plan["training"]["epochs"]) == (0.1, 1.0, 4)
-    assert plan["training"]["batch_size"] == 4096
+    keys = {"dataset", "recipe", "precision", "recipe_name", "experiment", "setting", "format"}
+    assert plan.keys() == keys
+    assert (plan["dataset"], plan["recipe_name"]) == ("mnist", "published-code")
+    assert (plan["experiment"], plan["setting"]) == (None, None)
+    assert plan["precision"] in ("fp32", "bf16")  # settled, never "auto"
+    planned = plan["recipe"]
+    assert (planned["noise"], planned["centroid_weight"]) == (0.1, 1.0)
+    assert (planned["training"]["epochs"], planned["training"]["batch_size"]) == (4, 4096)
     assert cli.main(["train", "--dataset", "mnist", "--optimizer", "lion", "--dry-run"]) == 2
     assert "optimizer must be one of" in capsys.readouterr().err
     assert cli.main(["train", "--dataset", "mnist", "--latent-dim", "1", "--dry-run"]) == 2
@@ -268,7 +273,7 @@ def test_two_processes_train_one_model(tmp_path):
     assert "2 processes" in shown.stdout
     assert shown.stdout.count("test accuracy") == 1  # the first process speaks for both
     record = json.loads((tmp_path / "run" / "record.json").read_text())
-    assert record["environment"]["processes"] == record["config"]["devices"] == 2
+    assert record["environment"]["processes"] == record["machine"]["devices"] == 2
     refused = subprocess.run(
         [*command, "--batch-size", "501"], capture_output=True, text=True, timeout=1800
     )
@@ -372,9 +377,15 @@ def test_a_checkpoint_in_nobodys_home_is_refused(capsys):
     assert "the home folder in '~nosuchuser" in capsys.readouterr().err
 
 
+def plan(folder, name="mnist-sample"):
+    """Write the settings of a run that has not begun."""
+    settings = runs.settle(recipe("quick", name), name, Machine("cpu"), recipe_name="quick")
+    (folder / "settings.json").write_bytes(schema.to_json(settings))
+
+
 @pytest.mark.parametrize("option", [["--recipe", "best"], ["--recipe", "quick"], ["--seed", "0"]])
 def test_what_does_not_go_with_resume_is_refused(tmp_path, capsys, option):
-    (tmp_path / "settings.json").write_text("{}")
+    plan(tmp_path)
     assert cli.main(["train", "--resume", str(tmp_path), *option]) == 2
     shown = capsys.readouterr().err
     assert f"leave out {option[0]}" in shown
@@ -391,7 +402,7 @@ def test_a_full_disk_is_told_with_file_and_way_out(small, tmp_path, monkeypatch,
 
     out = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("csae.records.write_whole", full)
+        patch.setattr("csae.weights.write_whole", full)
         assert train("--out", out) == 2
     shown = capsys.readouterr().err
     assert f"'{out / 'checkpoint.safetensors'}'" in shown
@@ -425,3 +436,141 @@ def test_what_slurm_has_started_is_compared_with_what_is_asked(tmp_path, monkeyp
             assert train("--out", tmp_path / "never", *arguments) == 2
         assert message in capsys.readouterr().err
         assert not (tmp_path / "never").exists()
+
+
+# Settings of a run, and the folder it is made in
+
+
+def test_a_run_keeps_its_settings(small, tmp_path):
+    assert train("--out", tmp_path / "run", "--noise", 0.1, "--precision", "fp32") == 0
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    assert settings["recipe"] == record["recipe"]
+    assert settings["recipe"]["noise"] == 0.1
+    assert (settings["dataset"], settings["precision"]) == ("mnist-sample", "fp32")
+    assert (settings["recipe_name"], settings["format"]) == ("quick", "csae-settings-1")
+    assert record["machine"]["precision"] == "fp32"
+    assert record["machine"]["accelerator"] == "cpu"
+
+
+@pytest.mark.parametrize(
+    "name", ["classification", "centroid", "reconstruction", "wavelet", "sobel"]
+)
+def test_weights_of_terms_are_options(capsys, name):
+    options = [f"--{name}-weight", "0.25", "--dry-run"]
+    assert cli.main(["train", "--dataset", "mnist", *options]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"][f"{name}_weight"] == 0.25
+
+
+def test_kinds_of_model_are_options(small, tmp_path, capsys):
+    unlabelled = ["--kind", "autoencoder", "--classification-weight", 0]
+    assert train("--out", tmp_path / "run", *unlabelled) == 0
+    assert "test PSNR" in capsys.readouterr().out  # there are no classes to name
+    record = records.load_record(tmp_path / "run" / "record.json")
+    assert record.recipe.kind == "autoencoder"
+    assert record.test.keys() == {"psnr"}
+    assert train("--out", tmp_path / "never", "--kind", "autoencoder") == 2
+    assert "classification_weight must be 0 for the kind 'autoencoder'" in capsys.readouterr().err
+    assert train("--out", tmp_path / "never", "--kind", "vae") == 2
+    assert "kind must be one of 'csae'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.update(format="csae-settings-0"), "format must be one of 'csae-settings-1'"),
+        (lambda s: s.pop("recipe"), "recipe is missing"),
+        (lambda s: s.update(precision="auto"), "precision must be one of 'fp32', 'bf16'"),
+        (lambda s: s["recipe"].update(noise="much"), "recipe.noise must be a finite number"),
+        (lambda s: s["recipe"]["training"].update(epochs=0), "recipe.training.epochs must be"),
+        (lambda s: s.update(more=1), "it has no entries but dataset"),
+    ],
+)
+def test_damaged_settings_are_named(tmp_path, capsys, change, message):
+    plan(tmp_path)
+    path = tmp_path / "settings.json"
+    settings = json.loads(path.read_text())
+    change(settings)
+    path.write_text(json.dumps(settings))
+    assert cli.main(["train", "--resume", str(tmp_path)]) == 2
+    shown = capsys.readouterr().err
+    assert f"csae: error: {path} is damaged: {message}" in shown
+    assert shown.count("\n") == 1
+
+
+def test_another_precision_is_not_resumed(tmp_path, capsys):
+    plan(tmp_path)
+    settled = runs.read_settings(tmp_path).precision
+    other = {"fp32": "bf16", "bf16": "fp32"}[settled]
+    assert cli.main(["train", "--resume", str(tmp_path), "--precision", other]) == 2
+    assert f"precision must be {settled} as before, got {other}" in capsys.readouterr().err
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from csae import runs
+with runs.locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_folder_is_held_by_one_process_and_by_no_dead_one(small, tmp_path, capsys):
+    folder = tmp_path / "run"
+    path = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, folder], stdout=subprocess.PIPE, env=path, text=True
+    ) as process:
+        try:
+            assert process.stdout.readline() == "held\n"
+            with pytest.raises(ValueError, match=f"{folder} is in use"), runs.locked(folder):
+                pass
+            assert train("--out", folder) == 2
+            shown = capsys.readouterr().err
+            assert shown == (
+                f"csae: error: {folder} is in use: another process is making the run in it\n"
+            )
+            plan(folder)
+            assert cli.main(["train", "--resume", str(folder), "--quiet"]) == 2
+            assert f"{folder} is in use" in capsys.readouterr().err
+        finally:
+            process.kill()
+    (folder / "settings.json").unlink()
+    with runs.locked(folder):
+        pass
+    assert not folder.exists()  # it was empty
+    assert train("--out", folder) == 0
+
+
+def test_a_lock_holds_in_one_process_too_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "a" / "run"
+    with runs.locked(folder):
+        assert folder.is_dir()
+        with pytest.raises(ValueError, match="is in use"), runs.locked(folder):
+            pass
+        (folder / "mine").write_text("")
+        (folder / ".state.safetensors-1234abcd").write_text("half")
+    with runs.locked(folder):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["mine"]
+
+
+def test_a_folder_with_half_written_settings_is_free(small, tmp_path, capsys):
+    """A run that was killed so early has done nothing; other files are somebody's."""
+    out = tmp_path / "run"
+    assert runs.is_free(out)
+    out.mkdir()
+    assert runs.is_free(out)
+    (out / ".settings.json-0123abcd").write_text("{")
+    assert runs.is_free(out)
+    (out / "notes.txt").write_text("mine")
+    assert not runs.is_free(out)
+    assert not runs.is_free(out / "notes.txt")
+    assert train("--out", out) == 2
+    assert "out must be a new or empty folder" in capsys.readouterr().err
+    (out / "notes.txt").unlink()
+    assert train("--out", out) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoint.safetensors", "record.json", "settings.json",
+    ]  # fmt: skip

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -11,17 +12,20 @@ import pytest
 import torch
 from PIL import Image
 
-from csae import cli, data, export, files, records
+from csae import cli, data, export, files, kinds, weights
 from csae.centroids import simplex
 from csae.cli import pictures
-from csae.networks import CSAE, NetworkConfig
+from csae.models import CSAE
+from csae.networks import NetworkConfig
+
+ROOT = Path(__file__).parents[1]
 
 
 def save(path, num_classes=10, dataset="mnist-sample"):
     torch.manual_seed(0)
     config = NetworkConfig("fully_connected", num_classes, widths=(16,), image_size=28)
     model = CSAE(simplex(num_classes, num_classes, scale=3.0), config=config)
-    records.save_checkpoint(model, path, dataset=dataset)
+    weights.save_checkpoint(model, path, dataset=dataset)
     return str(path)
 
 
@@ -35,14 +39,14 @@ def checkpoint(tmp_path_factory):
 def networks(checkpoint, monkeypatch):
     """Translate once; other tests do it themselves."""
     pytest.importorskip("onnxscript")
-    translated = export.to_onnx(records.load_checkpoint(checkpoint)[0])
+    translated = export.to_onnx(weights.load_checkpoint(checkpoint)[0])
     monkeypatch.setattr(export, "to_onnx", lambda *_, **__: translated)
 
 
 def run(command, checkpoint, *arguments):
     if command == "export":
         pytest.importorskip("onnxscript")  # of an extra that not everybody installs
-    return cli.main([command, checkpoint, "--sample", *map(str, arguments)])
+    return cli.main([command, str(checkpoint), "--sample", *map(str, arguments)])
 
 
 def picture(path):
@@ -93,7 +97,7 @@ def test_reconstruct_measures_what_it_shows(checkpoint, tmp_path, capsys):
     options = ["--count", 12, "--split", "validation", "--out", out]
     assert run("reconstruct", checkpoint, *options, "--json") == 0
     result = json.loads(capsys.readouterr().out)
-    model, _ = records.load_checkpoint(checkpoint)
+    model, _ = weights.load_checkpoint(checkpoint)
     images = data.load_dataset("mnist", "validation", sample=True)
     labels = images.labels[:12]
     found = model.classify(data.prepare(images.images[:12], 28))
@@ -311,9 +315,31 @@ def test_of_two_files_both_are_written_or_none(checkpoint, tmp_path, monkeypatch
 def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     checkpoint, tmp_path, monkeypatch, capsys, command, option
 ):
-    monkeypatch.setattr(records, "load_checkpoint", lambda *_: pytest.fail("work has begun"))
+    module = getattr(cli, command)
+    monkeypatch.setattr(module, "load_checkpoint", lambda *_: pytest.fail("work has begun"))
     (tmp_path / "file").write_text("")
     name = {"--arrays": "new.npz"}.get(option, OUT[command])
     options = ["--out", tmp_path / "new.png"] if option == "--arrays" else []
     assert run(command, checkpoint, *options, option, tmp_path / "file" / "in" / name) == 2
     assert f"{tmp_path / 'file'} is no folder" in capsys.readouterr().err
+
+
+def test_the_pretrained_model_is_evaluated_where_it_lies(capsys):
+    pretrained = ROOT / "weights" / "fashion-mnist.safetensors"
+    assert run("evaluate", pretrained, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["checkpoint"] == str(pretrained)
+    assert result["dataset"] == "fashion-mnist-sample"
+    assert result["accuracy"] > 0.88
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_models_of_every_kind_are_evaluated(tmp_path, capsys, kind):
+    path = tmp_path / "model.safetensors"
+    config = NetworkConfig("fully_connected", 9, widths=(16,), image_size=28)
+    model = kinds.build(kind, 10, config)
+    weights.save_checkpoint(model, path, dataset="mnist-sample", num_classes=10)
+    assert run("evaluate", str(path)) == 0
+    shown = capsys.readouterr().out
+    assert ("accuracy" in shown) == (kind != "autoencoder")
+    assert "PSNR" in shown

@@ -5,7 +5,8 @@ import torch
 
 from csae import evaluation, losses
 from csae.centroids import class_component, class_subspace, random_directions, simplex
-from csae.networks import CSAE, CSAEOutput, NetworkConfig
+from csae.models import CSAE, CSAEOutput
+from csae.networks import NetworkConfig
 from tests.chapters import definitions
 
 

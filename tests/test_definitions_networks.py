@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from csae import networks
+from csae import models, networks
 from tests.chapters import definitions
 
 
@@ -25,7 +25,7 @@ def test_principal_components(chapter, images, latent_dim):
     pixels = images.flatten(1)
     mean, components, variances = chapter["principal_components"](pixels)
     by_hand = mean + (pixels - mean) @ components[:, :latent_dim] @ components[:, :latent_dim].T
-    package = networks.pca_autoencoder(images, latent_dim).double()
+    package = models.pca_autoencoder(images, latent_dim).double()
     assert torch.allclose(by_hand, package(images).reconstructions.flatten(1), atol=1e-5)
     kept = package.encode(images).var(dim=0, correction=0)
     assert torch.allclose(variances[:latent_dim], kept, atol=1e-5)
@@ -125,7 +125,7 @@ def test_contingency(chapter):
 
 def test_stretched(chapter):
     torch.manual_seed(0)
-    model = networks.Autoencoder(networks.NetworkConfig(latent_dim=2)).eval()
+    model = models.Autoencoder(networks.NetworkConfig(latent_dim=2)).eval()
     change = torch.tensor([[1.0, 2.0], [0.0, 8.0]])
     other = chapter["stretched"](model, change)
     images = torch.randn(3, 1, 32, 32)

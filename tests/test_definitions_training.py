@@ -15,12 +15,11 @@ from csae.cli import main
 from csae.data import Augmentation
 from csae.losses import CSAELoss
 from csae.runtime import attainable
-from csae.training import TrainingConfig, train
+from csae.training import Machine, TrainingConfig, train
 from tests.chapters import ROOT, definitions
 
-CONFIG = TrainingConfig(
-    epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1, flip=True)
-)
+CONFIG = TrainingConfig(epochs=2, batch_size=32, augmentation=Augmentation(shift=1, flip=True))
+FP32 = Machine(accelerator="cpu", precision="fp32")
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +30,12 @@ def chapter():
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_loop(chapter, model, digits, precision):
     """The same weights, bit for bit, and the same losses."""
-    config = dataclasses.replace(CONFIG, precision=precision, seed=3)
+    config = dataclasses.replace(CONFIG, seed=3)
+    machine = Machine(accelerator="cpu", precision=precision)
     twin = copy.deepcopy(model)
     state = torch.random.get_rng_state()
-    history = train(model, CSAELoss(), digits, config, progress=False)
-    by_hand = chapter["train_by_hand"](twin, CSAELoss(), digits, config)
+    history = train(model, CSAELoss(), digits, config, machine=machine, progress=False)
+    by_hand = chapter["train_by_hand"](twin, CSAELoss(), digits, config, machine)
     torch.random.set_rng_state(state)
     for name, value in model.state_dict().items():
         assert torch.equal(twin.state_dict()[name], value), name
@@ -44,8 +44,8 @@ def test_loop(chapter, model, digits, precision):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_range_test(chapter, model, digits, optimizer):
-    config = dataclasses.replace(CONFIG, precision="fp32", optimizer=optimizer)
-    limits = {"lowest": 1e-4, "highest": 1e-2, "steps": 10}
+    config = dataclasses.replace(CONFIG, optimizer=optimizer)
+    limits = {"lowest": 1e-4, "highest": 1e-2, "steps": 10, "machine": FP32}
     package = training.range_test(model, CSAELoss(), digits, config, **limits)
     state = torch.random.get_rng_state()
     by_hand = chapter["range_by_hand"](model, CSAELoss(), digits, config, package.rates)
@@ -54,8 +54,8 @@ def test_range_test(chapter, model, digits, optimizer):
 
 
 def test_range_test_stops(chapter, model, digits):
-    config = dataclasses.replace(CONFIG, precision="fp32", optimizer="sgd", weight_decay=0.0)
-    limits = {"lowest": 1e-2, "highest": 1e6, "steps": 10}
+    config = dataclasses.replace(CONFIG, optimizer="sgd", weight_decay=0.0)
+    limits = {"lowest": 1e-2, "highest": 1e6, "steps": 10, "machine": FP32}
     package = training.range_test(model, CSAELoss(), digits, config, **limits)
     state = torch.random.get_rng_state()
     rates = 1e-2 * 1e8 ** (torch.arange(10).double() / 9)
@@ -109,7 +109,7 @@ def test_commands_are_understood(line, capsys, tmp_path, monkeypatch):
     arguments = words[words.index("csae") + 1 :]
     if arguments[0] == "train" and "--resume" not in arguments:
         assert main([*arguments, "--dry-run"]) == 0
-        assert json.loads(capsys.readouterr().out)["training"]["epochs"] >= 1
+        assert json.loads(capsys.readouterr().out)["recipe"]["training"]["epochs"] >= 1
         return
     assert main(arguments) == 2  # there is no such run, and no such model
     assert re.search("no settings.json|no checkpoint|not installed", capsys.readouterr().err)

@@ -28,7 +28,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from csae import (
-    CSAE, CSAELoss, Augmentation, TrainingConfig, evaluate, load_dataset, simplex, train,
+    CSAE, CSAELoss, Augmentation, Machine, TrainingConfig, evaluate, load_dataset, simplex, train,
 )
 from csae.training import launch
 
@@ -36,9 +36,10 @@ processes, bits, images, out = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 
 data = load_dataset("fashion-mnist", "train", sample=True)
 data = dataclasses.replace(data, images=data.images[:images], labels=data.labels[:images])
 config = TrainingConfig(
-    epochs=1, batch_size=64, accelerator="cpu", devices=processes, precision="fp32",
+    epochs=1, batch_size=64,
     augmentation=Augmentation(shift=2, flip=True, rotation=10, erase=0.5),
 )
+machine = Machine(accelerator="cpu", devices=processes, precision="fp32")
 if bits == "64":
     strategy = DDPStrategy(forward_sync_buffers=False) if processes > 1 else "auto"
     fabric = Fabric(accelerator="cpu", devices=processes, precision="64-true", strategy=strategy)
@@ -46,7 +47,7 @@ if bits == "64":
 else:
     # Rounding grows with every step, the faster the larger the steps are.
     config = dataclasses.replace(config, learning_rate=1e-5, schedule="constant")
-    fabric = launch(config)
+    fabric = launch(config, machine)
 torch.manual_seed(0)
 model = CSAE(simplex(10, 40, scale=math.sqrt(40)))
 losses, held = [], []
@@ -58,7 +59,7 @@ class Noted(CSAELoss):
         held.append(len(images))
         return terms
 
-history = train(model, Noted(), data, config, fabric=fabric, progress=False,
+history = train(model, Noted(), data, config, machine=machine, fabric=fabric, progress=False,
                 validate=lambda trained: evaluate(copy.deepcopy(trained).float(), data))
 result = {"losses": losses, "history": history, "images": sum(held), "processes": fabric.world_size}
 with open(f"{out}.{fabric.global_rank}", "w") as file:

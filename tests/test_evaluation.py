@@ -21,7 +21,7 @@ from csae.evaluation import (
     psnr,
     silhouette,
 )
-from csae.networks import CSAE, Autoencoder
+from csae.models import CSAE, Autoencoder
 
 
 def test_psnr_of_known_errors():

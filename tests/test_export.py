@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from csae import data, export, records, runtime
+from csae import data, export, runtime, weights
 from csae.baselines import SupervisedAutoencoder
 from csae.centroids import simplex
-from csae.networks import CSAE, Autoencoder, NetworkConfig
+from csae.models import CSAE, Autoencoder
+from csae.networks import NetworkConfig
 
 pytest.importorskip("onnxscript")
 import onnx
@@ -19,7 +20,7 @@ import onnxruntime
 
 @pytest.fixture(scope="module")
 def pretrained():
-    return records.load_pretrained("fashion-mnist")[0]
+    return weights.load_pretrained("fashion-mnist")[0]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_files_are_valid_and_name_no_files_of_this_machine(translated):
 
 
 def test_networks_of_another_model_are_refused(pretrained, translated, clothes):
-    other = records.load_pretrained("fashion-mnist")[0]
+    other = weights.load_pretrained("fashion-mnist")[0]
     add_to_bias(other.decoder[-1])
     message = r"differ from PyTorch by more than the tolerance 1e-05 on 20 images: .*images 1.0e-01"
     with pytest.raises(export.OnnxMismatchError, match=message):
@@ -148,7 +149,7 @@ def test_every_autoencoder_can_be_exported(make, names):
 
 def test_nothing_is_left_of_what_fails(pretrained, translated, clothes, tmp_path, monkeypatch):
     monkeypatch.setattr(export, "to_onnx", lambda *_, **__: translated)
-    other = records.load_pretrained("fashion-mnist")[0]
+    other = weights.load_pretrained("fashion-mnist")[0]
     add_to_bias(other.decoder[-1])
     with pytest.raises(export.OnnxMismatchError):
         export.export_onnx(other, tmp_path / "out", clothes[:5])

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import matplotlib
@@ -7,6 +8,7 @@ import torch
 
 from csae import figures
 from csae.centroids import orthoplex, simplex
+from csae.records import Spread, load_runs
 
 matplotlib.use("Agg")
 
@@ -145,18 +147,37 @@ def test_speeds_are_told_apart_without_colour():
 
 
 def test_a_run_is_joined_with_its_twin():
-    run = {
-        "test": {"accuracy": 0.9, "psnr": 20.0},
-        "data": {"test": {"images": 1000}},
-        "history": [{"validation_accuracy": 0.8}],
-    }
-    twin = {"test": {"psnr": 21.0}}
+    run, twin = (
+        dataclasses.replace(
+            load_runs("first-models", "mnist")[0],
+            test={"accuracy": 0.9, "psnr": psnr},
+            history=[{"epoch": 1, "validation_accuracy": 0.8}],
+        )
+        for psnr in (20.0, 21.0)
+    )
     _, (left, right) = plt.subplots(1, 2)
     figures.runs_and_twins(left, right, {0: run, 1: run}, {1: twin})
     assert len(left.lines) == 2 * 3  # interval, test and validation
     assert len(right.lines) == 2 + 2
     joined = right.lines[2].get_xydata().tolist()
     assert joined == [[20.0, 1.0], [21.0, 1.0]]
+
+
+def test_settings_show_their_seeds_and_an_interval_where_there_are_several():
+    axis = plt.figure().add_subplot()
+    spreads = {
+        "several": Spread((1.0, 3.0), 2.0, 0.5, 3.5),
+        "one": Spread((4.0,), 4.0, math.nan, math.nan),
+    }
+    figures.settings(axis, spreads, labels={"one": "a single seed"})
+    drawn = [line.get_xydata().tolist() for line in axis.lines]
+    assert drawn[0] == [[1.0, 0.0], [3.0, 0.0]]
+    assert drawn[1] == [[0.5, 0.0], [3.5, 0.0]]
+    assert drawn[2] == [[2.0, 0.0]]
+    assert drawn[3:] == [[[4.0, 1.0]]]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["several", "a single seed"]
+    low, high = axis.get_ylim()
+    assert low > high  # the first setting is at the top
 
 
 def test_lines_of_seeds_share_a_scale():

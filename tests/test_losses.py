@@ -3,16 +3,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csae.centroids import class_component, random_directions, simplex
+from csae.centroids import class_component, nearest_centroid, random_directions, simplex
 from csae.losses import (
     CentroidCrossEntropy,
     CentroidDistance,
     CSAELoss,
     ImageError,
     JointLoss,
-    nearest_centroid,
 )
-from csae.networks import CSAEOutput
+from csae.models import CSAEOutput
 
 
 def output_for(codes, centroids):

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from csae.centroids import simplex
+from csae.models import CSAE
 from csae.muon import Muon, orthogonalise
-from csae.networks import CSAE
 
 
 def with_singular_values(rows, columns, values):

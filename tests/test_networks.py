@@ -13,16 +13,8 @@ import csae
 from csae.centroids import pedcc, simplex
 from csae.data import prepare
 from csae.evaluation import reconstruct
-from csae.networks import (
-    CSAE,
-    Autoencoder,
-    NetworkConfig,
-    PatchUpsample,
-    ResidualBlock,
-    encoder,
-    layer_table,
-    pca_autoencoder,
-)
+from csae.models import CSAE, Autoencoder, pca_autoencoder
+from csae.networks import NetworkConfig, PatchUpsample, ResidualBlock, encoder, layer_table
 
 
 def count(module):
@@ -180,7 +172,7 @@ def test_a_csae_is_an_autoencoder_with_centroids(model):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "dense"}, "kind must be one of .* got 'dense'"),
+        ({"architecture": "dense"}, "architecture must be one of .* got 'dense'"),
         ({"latent_dim": 0}, "latent_dim must be an integer of at least 1, got 0"),
         ({"channels": True}, "channels must be an integer of at least 1, got True"),
         ({"widths": (16,)}, "widths must hold at least 2 integers for a residual network"),
@@ -438,11 +430,11 @@ def test_what_pca_cannot_use_is_named(images, latent_dim, message):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["residual", "fully_connected"]))
-def test_equation_latent_freedom(seed, kind):
+def test_equation_latent_freedom(seed, architecture):
     """Other codes, the same images: a map of the codes, undone in the decoder's first layer."""
     torch.manual_seed(seed)
     # Wide enough that no seed leaves all ReLUs at zero: then all codes would be equal.
-    config = NetworkConfig(kind, 5, widths=(16, 24), image_size=8)
+    config = NetworkConfig(architecture, 5, widths=(16, 24), image_size=8)
     model = Autoencoder(config).double().eval()
     other = Autoencoder(config).double().eval()
     other.load_state_dict(model.state_dict())

@@ -20,7 +20,7 @@ from csae.noise import (
     path_steps,
     squared_jacobian_norm,
 )
-from csae.records import load_pretrained
+from csae.weights import load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +105,11 @@ def test_schedule_drives_the_noise_in_training():
         schedule(progress)
         seen.append(model.noise.std)
 
-    config = csae.TrainingConfig(epochs=2, batch_size=250, accelerator="cpu", precision="fp32")
-    csae.train(model, CSAELoss(), dataset, config, on_step=on_step, progress=False)
+    config, cpu = (
+        csae.TrainingConfig(epochs=2, batch_size=250),
+        csae.Machine("cpu", precision="fp32"),
+    )
+    csae.train(model, CSAELoss(), dataset, config, machine=cpu, on_step=on_step, progress=False)
     assert seen == pytest.approx([0.4, 0.3, 0.2, 0.1])
 
 

@@ -108,9 +108,10 @@ assert torch.get_num_threads() == threads
 
 # Modules and packages of csae from the ground up: each imports only what stands before it.
 FLOORS = (
-    "checks", "files", "progress", "centroids", "wavelets", "distributed", "noise", "muon",
-    "runtime", "data", "networks", "baselines", "losses", "state", "training", "evaluation",
-    "generation", "recipes", "records", "export", "figures", "exercises", "cli", "__main__",
+    "checks", "files", "schema", "tensorfile", "progress", "centroids", "wavelets", "distributed",
+    "noise", "muon", "runtime", "data", "networks", "models", "baselines", "kinds", "losses",
+    "training", "evaluation", "generation", "recipes", "records", "weights", "runs", "experiments",
+    "export", "figures", "exercises", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -4,9 +4,12 @@ import json
 import pytest
 import torch
 
+from csae import schema
 from csae.centroids import separation
 from csae.data import DATASETS, Augmentation, class_names
+from csae.networks import NetworkConfig
 from csae.recipes import ABOUT, RECIPES, Recipe, recipe
+from csae.training import TrainingConfig
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -34,7 +37,9 @@ def test_every_data_set_gets_centroids(dataset):
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_survive_json(name):
     found = recipe(name, "mnist")
-    assert Recipe.from_dict(json.loads(json.dumps(dataclasses.asdict(found)))) == found
+    assert (
+        schema.build(Recipe, json.loads(json.dumps(dataclasses.asdict(found))), "a file") == found
+    )
 
 
 def test_terms_are_those_with_weights():
@@ -75,10 +80,7 @@ def test_quick_takes_as_long_on_every_data_set():
 
 
 def test_seed_turns_the_centroids():
-    first, other = (
-        Recipe(training=dataclasses.replace(Recipe().training, seed=seed)).build(10)[0].centroids
-        for seed in (0, 1)
-    )
+    first, other = (Recipe().change(seed=seed).build(10)[0].centroids for seed in (0, 1))
     assert not torch.allclose(first, other)
 
 
@@ -90,13 +92,17 @@ def test_seed_turns_the_centroids():
         ({"noise": -1.0}, "noise must be a finite number"),
         ({"smoothing": 1.0}, "smoothing must be a finite number above 0 and below 1"),
         ({"centroid_space": "free"}, "centroid_space must be one of"),
-        ({"wavelet": -1.0}, "wavelet_weight must be a finite number"),
-        ({"classification": 0.0, "reconstruction": 0.0}, "nothing to learn"),
+        ({"wavelet_weight": -1.0}, "wavelet_weight must be a finite number"),
+        ({"classification_weight": 0.0, "reconstruction_weight": 0.0}, "nothing to learn"),
+        ({"kind": "vae"}, "kind must be one of .* got 'vae'"),
+        ({"kind": "autoencoder"}, "classification_weight must be 0 for the kind 'autoencoder'"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"rate": 1.0, "flip": True}, "^rate must be among the fields of a recipe"),
     ],
 )
 def test_wrong_values_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
-        Recipe(**changes).build(10)
+        Recipe().change(**changes).build(10)
 
 
 def test_unknown_names_are_refused():
@@ -106,9 +112,12 @@ def test_unknown_names_are_refused():
         recipe("quick", "cifar")
 
 
-def test_augmentation_of_a_recipe_is_a_value():
-    found = Recipe.from_dict(dataclasses.asdict(recipe("quick", "fashion-mnist-sample")))
-    assert found.training.augmentation == Augmentation(flip=True)
+def test_changes_find_their_place():
+    found = Recipe().change(noise=0.0, latent_dim=10, epochs=3, flip=True, widths=(8, 16))
+    assert found.noise == 0
+    assert found.network == NetworkConfig(latent_dim=10, widths=(8, 16))
+    assert found.training == TrainingConfig(epochs=3, augmentation=Augmentation(flip=True))
+    assert Recipe().change() == Recipe()
 
 
 def test_every_recipe_says_what_it_is():

@@ -1,6 +1,5 @@
 """The records and weights behind the book's figures."""
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -10,65 +9,153 @@ from pathlib import Path
 import pytest
 
 import csae
-from csae.recipes import recipe
-from csae.records import load_runs, load_sweep
-from experiments.sweeps import SWEEPS as SETTINGS
+from csae import schema
+from csae.experiments import Task, book_experiments
+from csae.kinds import kind_of
+from csae.recipes import TERMS, Recipe, recipe
+from csae.records import FORMAT, load_record, load_runs
+from csae.weights import pretrained
+from tools import model_cards, results_index
 
 ROOT = Path(__file__).parents[1] / "results"
-RESULTS = sorted(path.parent for path in ROOT.rglob("record.json"))
-SWEEPS = sorted({path.parent.name for path in ROOT.glob("sweeps/*/*.json")})
+RUNS = sorted((ROOT / "runs").rglob("*.json"))
+EXPERIMENTS = book_experiments()
+BEFORE = json.loads((Path(__file__).parent / "data" / "figures-before-schema-3.json").read_text())
+# Its weights travel with the package and were saved anew in this version's format; the hash of the
+# file that the run wrote was this one.
+SAVED_ANEW = {
+    "first-models/fashion-mnist/ten-epochs-seed0.json": (
+        "c2b6d312f7a4f8845c1c73c640755580cef1cc11c46a7e82ad4e7a0397844d24"
+    )
+}
+# Ended before all had their seeds, as their chapters say.
+UNFINISHED = {"best-mnist-labels", "muon-mnist", "best-first-form", "best-second-form"}
 
 
-@pytest.fixture(params=RESULTS, ids=lambda folder: str(folder.relative_to(ROOT)))
-def folder(request):
-    return request.param
+def name(path):
+    return path.relative_to(ROOT / "runs").as_posix()
 
 
-def test_record_is_complete(folder):
-    record = json.loads((folder / "record.json").read_text())
-    config = record["config"]
-    parts = [config["dataset"], config.get("recipe"), f"seed{config['seed']}"]
-    if config.get("classification") == 0:  # the twin that learns without labels
-        parts.insert(2, "unlabelled")
-    assert folder.name == "-".join(part for part in parts if part)
-    assert len(record["history"]) == len(record["timing"]["epochs"]) == config["epochs"]
-    assert record["environment"]["commit"] is not None
-    assert "dirty" not in record["environment"]["commit"]
-    assert {len(part["sha256"]) for part in record["data"].values()} == {64}
-    assert 0 < record["test"]["accuracy"] < 1 < record["test"]["psnr"]
+@pytest.mark.parametrize("path", RUNS, ids=name)
+def test_record_says_all_that_made_its_run(path):
+    """Its name says nothing that it does not say; model and loss are built again from it."""
+    record = load_record(path)
+    assert record.format == FORMAT
+    assert name(path) == (
+        f"{record.experiment}/{record.dataset}/{record.setting}-seed{record.seed}.json"
+    )
+    assert len(record.history) == record.recipe.training.epochs
+    assert record.environment["commit"] is not None
+    assert "dirty" not in record.environment["commit"]
+    assert {len(part.sha256) for part in record.data.values()} == {64}
+    assert set(record.data) == {"train", "validation"} | ({"test"} if record.test else set())
+    values = schema.from_json(schema.to_json(record.recipe), "recipe")
+    again = schema.build(Recipe, values, "recipe")
+    assert again == record.recipe
+    model, loss = again.build(record.num_classes)
+    assert kind_of(model) == record.recipe.kind
+    assert loss.weights == {
+        term: weight for term in TERMS if (weight := getattr(record.recipe, f"{term}_weight"))
+    }
+    assert sum(p.numel() for p in model.parameters()) == record.parameters
+    reported = record.history[-1].keys() - {"epoch", "loss", "learning_rate"}
+    terms = {entry for entry in reported if not entry.startswith("validation_")}
+    # Terms of weight zero were built and reported once.
+    assert terms >= loss.weights.keys()
 
 
-@pytest.mark.parametrize("sweep", SWEEPS)
-def test_sweep_is_complete(sweep):
-    """Every setting with the same seeds and data, and the budget and batches it was given."""
-    runs = load_sweep(sweep)
-    task = SETTINGS[sweep]
-    for run in runs:
-        assert run["environment"]["commit"] is not None
-        assert "dirty" not in run["environment"]["commit"]
-        config = task.config(run["setting"], run["seed"])
-        assert len(run["history"]) == run["config"]["epochs"] == config.epochs
-        assert run["config"]["batch_size"] == config.batch_size
-        assert run["sweep"] == sweep
-        assert run["validation"]["psnr"] > 0
-    assert len({run["data"]["train"]["sha256"] for run in runs}) == 1
-    seeds = {setting: set() for setting in task.settings}
-    for run in runs:
-        seeds[run["setting"]].add(run["seed"])
-    if sweep == "best-mnist-labels":  # ended before all had their second seed, as its chapter says
-        assert all(found in ({0}, {0, 1}) for found in seeds.values()), seeds
-        return
-    if sweep == "muon-mnist":  # its chapter says that the twin without labels is still to come
-        assert seeds == {"supervised": {0}, "unsupervised": set()}
-        return
-    assert len(set(map(frozenset, seeds.values()))) == 1, seeds
-    # A search only chooses what is then run with more seeds.
-    assert len(next(iter(seeds.values()))) >= (1 if sweep.startswith("best-") else 2)
+@pytest.mark.parametrize("path", RUNS, ids=name)
+def test_record_belongs_to_its_experiment(path):
+    """The list of settings, as it is now, says what the run says of itself."""
+    record = load_record(path)
+    experiment = EXPERIMENTS[record.experiment]
+    task = Task(record.dataset, record.setting, record.seed)
+    assert experiment.recipe(task) == record.recipe
+    assert experiment.machine(task).precision in ("auto", record.machine.precision)
+    assert experiment.tested == (record.test is not None)
 
 
-def test_unknown_sweep_is_refused():
-    with pytest.raises(ValueError, match="name must be a sweep that has records .* got 'nonsense'"):
-        load_sweep("nonsense")
+@pytest.mark.parametrize("experiment", sorted({path.parts[-3] for path in RUNS}))
+def test_experiment_is_complete(experiment):
+    runs = load_runs(experiment)
+    found = {(run.dataset, run.setting, run.seed) for run in runs}
+    wanted = {(t.dataset, t.setting, t.seed) for t in EXPERIMENTS[experiment].tasks()}
+    assert found <= wanted
+    if experiment not in UNFINISHED:
+        assert found == wanted
+    for dataset in {run.dataset for run in runs}:
+        assert len({r.data["train"].sha256 for r in runs if r.dataset == dataset}) == 1
+
+
+def test_no_figure_was_changed_by_the_migration():
+    """All that was measured is what the records said before they had one schema."""
+    after = {}
+    for path in RUNS:
+        record = json.loads(path.read_text())
+        timing = record["timing"]
+        if "timing.resumed" in record["filled_in"]:
+            del timing["resumed"]
+        if not timing["epochs"]:
+            del timing["epochs"]
+        body = {
+            key: record[key]
+            for key in ("history", "validation", "test", "parameters", "weights_sha256",
+                        "environment", "measured_by")
+        }  # fmt: skip
+        body["measures"] = record["measures"] or None
+        body["weights_sha256"] = SAVED_ANEW.get(name(path), body["weights_sha256"])
+        body |= {"timing": timing}
+        body["data"] = {k: [v["images"], v["sha256"]] for k, v in record["data"].items()}
+        text = json.dumps(body, sort_keys=True).encode()
+        after[name(path)] = hashlib.sha256(text).hexdigest()
+    before = {path: entry["sha256"] for path, entry in BEFORE.items()}
+    assert {path: after[path] for path in before} == before
+
+
+def test_index_and_cards_are_those_of_the_records():
+    assert results_index.INDEX.read_text() == results_index.index(), "python -m tools.results_index"
+    for known, entry in pretrained().items():
+        text = (model_cards.WEIGHTS / f"{known}.md").read_text()
+        assert text == model_cards.card(known, entry), "python -m tools.model_cards"
+
+
+@pytest.mark.parametrize("known", sorted(pretrained()))
+def test_pretrained_model_gives_the_accuracy_of_its_record_again(known):
+    entry = pretrained()[known]
+    (record,) = (
+        run for run in load_runs(entry.experiment, entry.dataset) if run.seed == entry.seed
+    )
+    model, header = csae.load_pretrained(known)
+    assert (header.dataset, header.network) == (record.dataset, record.recipe.network)
+    # The sample's test images are a tenth of the full ones: nearly the same accuracy.
+    sample = csae.load_dataset(header.dataset, "test", sample=True)
+    result = csae.evaluate(model, sample)
+    low, high = csae.evaluation.accuracy_interval(record.measured("test_accuracy"), len(sample))
+    assert low - 0.01 < result["accuracy"] < high + 0.01
+    assert result["psnr"] == pytest.approx(record.measured("test_psnr"), abs=0.5)
+
+
+@pytest.mark.skipif("CSAE_DATA" not in os.environ, reason="CSAE_DATA names no full data sets")
+@pytest.mark.parametrize("known", sorted(pretrained()))
+def test_full_test_set_gives_the_record_again(known):
+    entry = pretrained()[known]
+    (record,) = (
+        run for run in load_runs(entry.experiment, entry.dataset) if run.seed == entry.seed
+    )
+    model, header = csae.load_pretrained(known)
+    full = csae.load_dataset(header.dataset, "test", download=False)
+    assert full.fingerprint == record.data["test"].sha256
+    assert csae.evaluate(model, full) == pytest.approx(record.test, abs=1e-4)
+
+
+def test_a_twin_without_labels_reconstructs_better():
+    """What the chapter on a strong recipe says of each data set and each seed."""
+    for dataset in ("mnist", "fashion-mnist"):
+        runs = {(run.setting, run.seed): run for run in load_runs("best", dataset)}
+        for seed in (0, 1, 2):
+            assert runs["best", seed].recipe == recipe("best", dataset).change(seed=seed)
+            with_labels = runs["best", seed].measured("test_psnr")
+            assert runs["unlabelled", seed].measured("test_psnr") > with_labels
 
 
 def test_benchmark_of_centroids_is_complete():
@@ -92,34 +179,6 @@ def test_benchmark_of_wavelets_is_complete():
             assert row["ratios"].keys() == {"ptwt", "pytorch_wavelets"}
             assert min(row["ratios"].values()) >= 1, row
             assert (*shape, wavelet, "forward") in rows
-
-
-def test_weights_are_those_of_the_record(folder):
-    checkpoint = folder / "checkpoint.safetensors"
-    if not checkpoint.exists():
-        pytest.skip("this run's weights are not shipped")
-    record = json.loads((folder / "record.json").read_text())
-    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == record["weights_sha256"]
-    model, header = csae.load_checkpoint(checkpoint)
-    assert header["dataset"] == record["config"]["dataset"]
-    # The sample's test images are a tenth of the full ones: nearly the same accuracy.
-    sample = csae.load_dataset(header["dataset"], "test", sample=True)
-    result = csae.evaluate(model, sample)
-    low, high = csae.evaluation.accuracy_interval(record["test"]["accuracy"], len(sample))
-    assert low - 0.01 < result["accuracy"] < high + 0.01
-    assert result["psnr"] == pytest.approx(record["test"]["psnr"], abs=0.5)
-
-
-@pytest.mark.skipif("CSAE_DATA" not in os.environ, reason="CSAE_DATA names no full data sets")
-def test_full_test_set_gives_the_record_again(folder):
-    checkpoint = folder / "checkpoint.safetensors"
-    if not checkpoint.exists():
-        pytest.skip("this run's weights are not shipped")
-    record = json.loads((folder / "record.json").read_text())
-    model, header = csae.load_checkpoint(checkpoint)
-    full = csae.load_dataset(header["dataset"], "test", download=False)
-    assert full.fingerprint == record["data"]["test"]["sha256"]
-    assert csae.evaluate(model, full) == pytest.approx(record["test"], abs=1e-4)
 
 
 def test_benchmark_of_training_is_complete():
@@ -150,30 +209,6 @@ def test_time_to_accuracy_is_complete():
         quick = recipe("quick", row["dataset"]).training
         batches = quick.epochs * (quick.images_per_epoch // quick.batch_size)
         assert {run["images"] for run in row["runs"]} == {batches * quick.batch_size}
-
-
-@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
-def test_best_is_measured_with_three_seeds_and_beside_twins(dataset):
-    """With the very settings that the recipe has now."""
-    runs = {
-        (record["config"]["classification"] > 0, record["config"]["seed"]): record
-        for record in load_runs()
-        if record["config"].get("recipe") == "best" and record["config"]["dataset"] == dataset
-    }
-    assert {seed for supervised, seed in runs if supervised} == {0, 1, 2}
-    assert {seed for supervised, seed in runs if not supervised} == {0, 1, 2}
-    settings = dataclasses.asdict(recipe("best", dataset))
-    settings |= settings.pop("training")
-    for (supervised, seed), record in runs.items():
-        expected = settings | {"seed": seed}
-        if not supervised:
-            expected["classification"] = 0.0
-            assert record["test"]["psnr"] > runs[True, seed]["test"]["psnr"]
-        for machine in ("accelerator", "precision", "cuda_graphs"):
-            del expected[machine]
-        assert expected.pop("images_per_epoch") is None  # the records are older than this setting
-        assert expected.items() <= record["config"].items()
-        assert record["parameters"] == 282_185
 
 
 def test_benchmark_of_a_gpu_is_complete():

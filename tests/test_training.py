@@ -11,9 +11,11 @@ from csae.centroids import simplex
 from csae.data import Augmentation, load_dataset
 from csae.evaluation import evaluate
 from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
-from csae.networks import CSAE, Autoencoder, CSAEOutput, NetworkConfig
+from csae.models import CSAE, Autoencoder, CSAEOutput
+from csae.networks import NetworkConfig
 from csae.training import (
     TIMINGS,
+    Machine,
     TrainingConfig,
     make_optimizer,
     make_schedule,
@@ -21,28 +23,29 @@ from csae.training import (
     train,
     visiting_order,
 )
+from csae.training.graphs import is_worth_recording, record_kernels
+from csae.training.loop import _fits
 
-SHORT = TrainingConfig(
-    epochs=2, batch_size=32, accelerator="cpu", augmentation=Augmentation(shift=1)
-)
+SHORT = TrainingConfig(epochs=2, batch_size=32, augmentation=Augmentation(shift=1))
+CPU = Machine(accelerator="cpu")
 
 
 def without_timings(history):
     return [{k: v for k, v in epoch.items() if k not in TIMINGS} for epoch in history]
 
 
-def run(model, digits, config=SHORT, **options):
-    history = train(model, CSAELoss(), digits, config, progress=False, **options)
+def run(model, digits, config=SHORT, machine=CPU):
+    history = train(model, CSAELoss(), digits, config, machine=machine, progress=False)
     return without_timings(history), [p.detach().clone() for p in model.state_dict().values()]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_same_seed_repeats_a_run_bit_for_bit(model, digits, precision):
-    config = dataclasses.replace(SHORT, precision=precision)
+    machine = Machine(accelerator="cpu", precision=precision)
     twin = copy.deepcopy(model)
-    first, weights = run(model, digits, config)
+    first, weights = run(model, digits, machine=machine)
     torch.rand(7)  # what happens in between does not matter
-    second, other_weights = run(twin, digits, config)
+    second, other_weights = run(twin, digits, machine=machine)
     assert first == second
     assert all(torch.equal(a, b) for a, b in zip(weights, other_weights, strict=True))
 
@@ -60,7 +63,7 @@ def test_global_random_state_is_left_alone(model, digits):
 
 def test_model_learns_to_classify_and_to_reconstruct(model, digits):
     before = evaluate(model, digits)
-    config = TrainingConfig(epochs=12, batch_size=32, accelerator="cpu")
+    config = TrainingConfig(epochs=12, batch_size=32)
     history, _ = run(model, digits, config)
     after = evaluate(model, digits)
     assert after["accuracy"] > 0.9 > 0.5 > before["accuracy"]
@@ -73,7 +76,8 @@ def test_any_autoencoder_learns_without_labels(digits):
     model = Autoencoder(NetworkConfig("fully_connected", 8, widths=(32,), image_size=28))
     before = evaluate(model, digits)
     criterion = JointLoss(reconstruction=(1.0, ImageError()))
-    history = train(model, criterion, digits, dataclasses.replace(SHORT, epochs=8), progress=False)
+    config = dataclasses.replace(SHORT, epochs=8)
+    history = train(model, criterion, digits, config, machine=CPU, progress=False)
     assert history[0].keys() >= {"loss", "reconstruction"}
     assert evaluate(model, digits)["psnr"] > before["psnr"] + 5
     assert evaluate(model, digits).keys() == {"psnr"}
@@ -81,7 +85,7 @@ def test_any_autoencoder_learns_without_labels(digits):
 
 def test_steps_are_announced_with_the_share_that_is_done(model, digits):
     shares = []
-    train(model, CSAELoss(), digits, SHORT, on_step=shares.append, progress=False)
+    train(model, CSAELoss(), digits, SHORT, machine=CPU, on_step=shares.append, progress=False)
     steps = 2 * (len(digits) // 32)
     assert shares == pytest.approx([step / steps for step in range(steps)])
 
@@ -93,6 +97,7 @@ def test_epochs_are_reported_as_they_finish(model, digits):
         CSAELoss(),
         digits,
         SHORT,
+        machine=CPU,
         validate=lambda trained: {"score": float(trained is model)},
         on_epoch=seen.append,
         progress=False,
@@ -108,7 +113,7 @@ def test_epochs_are_reported_as_they_finish(model, digits):
 
 
 def test_progress_bar_names_losses_and_speed(model, digits, capsys):
-    train(model, CSAELoss(), digits, SHORT, validate=lambda m: evaluate(m, digits))
+    train(model, CSAELoss(), digits, SHORT, machine=CPU, validate=lambda m: evaluate(m, digits))
     text = capsys.readouterr().err
     for part in ("epoch 2/2", "classification", "reconstruction", "accuracy", "PSNR", "images/s"):
         assert part in text
@@ -122,7 +127,7 @@ def test_a_loss_that_blows_up_is_reported(model, digits):
         FloatingPointError,
         match="loss is nan after step .* of epoch 1: begin a new run with a learning_rate",
     ):
-        train(model, exploding, digits, SHORT, progress=False)
+        train(model, exploding, digits, SHORT, machine=CPU, progress=False)
 
 
 def test_batch_larger_than_the_data_is_refused(model, digits):
@@ -142,14 +147,46 @@ def test_batch_larger_than_the_data_is_refused(model, digits):
         ({"seed": -1}, "seed must be an integer from 0 to .* got -1"),
         ({"learning_rate": 0.0}, "learning_rate must be a finite number above 0, got 0.0"),
         ({"weight_decay": -1.0}, "weight_decay must be a finite number of at least 0, got -1.0"),
-        ({"accelerator": "tpu"}, "accelerator must be one of .* got 'tpu'"),
-        ({"precision": "fp8"}, "precision must be one of .* got 'fp8'"),
-        ({"cuda_graphs": "no"}, "cuda_graphs must be True or False, got 'no'"),
     ],
 )
 def test_wrong_configuration_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         TrainingConfig(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"accelerator": "tpu"}, "accelerator must be one of .* got 'tpu'"),
+        ({"precision": "fp8"}, "precision must be one of .* got 'fp8'"),
+        ({"devices": 0}, "devices must be an integer of at least 1, got 0"),
+        ({"num_nodes": 1.5}, "num_nodes must be an integer of at least 1, got 1.5"),
+        ({"threads": 0}, "threads must be an integer of at least 1, got 0"),
+        ({"cuda_graphs": "no"}, "cuda_graphs must be True or False, got 'no'"),
+    ],
+)
+def test_a_wrong_machine_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Machine(**arguments)
+
+
+def test_a_machine_is_settled():
+    settled = Machine(accelerator="cpu", threads=2).settled()
+    assert settled.precision in ("fp32", "bf16")
+    assert settled == Machine(accelerator="cpu", threads=2, precision=settled.precision)
+
+
+def test_threads_are_those_of_the_machine(model, digits):
+    seen, before = set(), torch.get_num_threads()
+    two = Machine(accelerator="cpu", threads=before + 1)
+    config = dataclasses.replace(SHORT, epochs=1)
+
+    def note(done):
+        seen.add(torch.get_num_threads())
+
+    train(model, CSAELoss(), digits, config, machine=two, on_step=note, progress=False)
+    assert seen == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 def test_equation_one_cycle():
@@ -174,13 +211,15 @@ def test_equation_one_cycle():
             schedule.step()
 
 
-RANGE = TrainingConfig(batch_size=32, accelerator="cpu", precision="fp32")
+RANGE = TrainingConfig(batch_size=32)
+FP32 = Machine(accelerator="cpu", precision="fp32")
 
 
 def test_equation_range_rates(model, digits):
     """The same factor from step to step, and the losses of just these steps."""
     twin = copy.deepcopy(model)
-    found = range_test(model, CSAELoss(), digits, RANGE, lowest=1e-4, highest=1e-2, steps=11)
+    limits = {"lowest": 1e-4, "highest": 1e-2, "steps": 11}
+    found = range_test(model, CSAELoss(), digits, RANGE, machine=FP32, **limits)
     assert found.rates[0] == pytest.approx(1e-4)
     assert found.rates[-1] == pytest.approx(1e-2)
     ratios = found.rates[1:] / found.rates[:-1]
@@ -195,7 +234,7 @@ def test_equation_range_rates(model, digits):
         return terms
 
     config = dataclasses.replace(RANGE, epochs=1)
-    train(twin, noted, digits, config, progress=False)
+    train(twin, noted, digits, config, machine=FP32, progress=False)
     assert found.losses[0].item() == pytest.approx(first[0], rel=1e-6)
 
 
@@ -203,7 +242,8 @@ def test_range_test_finds_where_training_breaks(model, digits):
     before = [value.clone() for value in model.state_dict().values()]
     state, was_training = torch.random.get_rng_state(), model.training
     config = dataclasses.replace(RANGE, optimizer="sgd", weight_decay=0.0)
-    found = range_test(model, CSAELoss(), digits, config, lowest=1e-6, highest=1e6, steps=60)
+    limits = {"lowest": 1e-6, "highest": 1e6, "steps": 60}
+    found = range_test(model, CSAELoss(), digits, config, machine=FP32, **limits)
     assert 10 < len(found.rates) == len(found.losses) < 60  # it stopped, although rates go on
     assert found.losses.isfinite().all()
     assert found.losses.min() < found.losses[0]
@@ -217,7 +257,7 @@ def test_range_test_without_any_finite_loss_is_empty(model, digits):
     def broken(output, images, labels):
         return {"loss": CSAELoss()(output, images, labels)["loss"] * float("inf")}
 
-    found = range_test(model, broken, digits, RANGE)
+    found = range_test(model, broken, digits, RANGE, machine=FP32)
     assert len(found.rates) == len(found.losses) == 0
 
 
@@ -247,10 +287,10 @@ def test_images_move_to_a_device_only_where_they_fit(digits, monkeypatch):
     free = 4 * digits.images.nbytes
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
     cuda = torch.device("cuda")
-    assert training._fits(digits, cuda)
+    assert _fits(digits, cuda)
     free = 2 * digits.images.nbytes
-    assert not training._fits(digits, cuda)  # half of the memory is for the rest
-    assert training._fits(digits, torch.device("cpu"))
+    assert not _fits(digits, cuda)  # half of the memory is for the rest
+    assert _fits(digits, torch.device("cpu"))
 
 
 def test_every_epoch_has_an_order_of_its_own():
@@ -271,7 +311,7 @@ def test_an_epoch_may_take_some_of_the_images_others_each_time(model, digits):
     orders = [training.visiting_order(320, config, epoch) for epoch in (1, 2)]
     assert orders[0].shape == (2, 64)
     assert set(orders[0].flatten().tolist()) != set(orders[1].flatten().tolist())
-    history = train(model, CSAELoss(), digits, config, progress=False)
+    history = train(model, CSAELoss(), digits, config, machine=CPU, progress=False)
     images = [epoch["images_per_second"] * epoch["seconds"] for epoch in history]
     assert images == pytest.approx([128, 128])
     everything = dataclasses.replace(config, images_per_epoch=1000)
@@ -315,8 +355,8 @@ def test_schedules(model, digits, schedule, wanted):
 def test_kernels_are_recorded_where_it_is_safe_and_pays(change, steps, expected):
     found = {"device": torch.device("cuda"), "world_size": 1, "cuda_graphs": True}
     found |= {"replayable": True, **change}
-    place = SimpleNamespace(**found)  # stands for model, settings and Fabric
-    assert training._is_worth_recording(place, place, place, steps) == expected
+    place = SimpleNamespace(**found)  # stands for model, machine and Fabric
+    assert is_worth_recording(place, place, place, steps) == expected
     assert Autoencoder.replayable
 
 
@@ -331,10 +371,9 @@ def test_recorded_kernels_train_as_others_do(precision):
     for graphs in (False, True):
         torch.manual_seed(0)
         model = CSAE(simplex(10, 40, scale=math.sqrt(40)), noise=0.0)
-        config = TrainingConfig(
-            epochs=2, batch_size=32, accelerator="cuda", precision=precision, cuda_graphs=graphs
-        )
-        history = train(model, CSAELoss(), images, config, progress=False)
+        config = TrainingConfig(epochs=2, batch_size=32)
+        machine = Machine(accelerator="cuda", precision=precision, cuda_graphs=graphs)
+        history = train(model, CSAELoss(), images, config, machine=machine, progress=False)
         losses[graphs] = [epoch["loss"] for epoch in history]
         tracked[graphs] = model.encoder[1].num_batches_tracked.item()
     # Kernels are free to add in another order, and eighty steps make much of little.
@@ -348,8 +387,7 @@ def test_each_replay_draws_its_own_noise():
     torch.manual_seed(0)
     model = CSAE(simplex(10, 40, scale=math.sqrt(40)), noise=0.5).cuda().train()
     before = torch.cuda.get_rng_state()
-    config = TrainingConfig(batch_size=8, accelerator="cuda", precision="fp32")
-    replay = training._record(model, config, torch.device("cuda"))
+    replay = record_kernels(model, 8, "fp32", torch.device("cuda"))
     assert torch.equal(torch.cuda.get_rng_state(), before)
     images = torch.rand(8, 1, 32, 32, device="cuda")
     # The results of a replay lie where those of the next one will.
@@ -361,16 +399,17 @@ def test_each_replay_draws_its_own_noise():
 @on_cuda
 def test_kernels_are_recorded_only_where_nothing_can_change_them(monkeypatch):
     recorded = []
-    monkeypatch.setattr(training, "_record", lambda *_: recorded.append(1) or 1 / 0)
+    monkeypatch.setattr("csae.training.loop.record_kernels", lambda *_: recorded.append(1) or 1 / 0)
     images = load_dataset("mnist", "train", sample=True).first(960)
     model = CSAE(simplex(10, 40, scale=math.sqrt(40)))
-    config = TrainingConfig(epochs=1, batch_size=32, accelerator="cuda")
-    train(model, CSAELoss(), images, config, on_step=lambda _: None, progress=False)
-    off = dataclasses.replace(config, cuda_graphs=False)
-    train(model, CSAELoss(), images, off, progress=False)
+    config, machine = TrainingConfig(epochs=1, batch_size=32), Machine(accelerator="cuda")
+    options = {"machine": machine, "progress": False}
+    train(model, CSAELoss(), images, config, on_step=lambda _: None, **options)
+    off = dataclasses.replace(machine, cuda_graphs=False)
+    train(model, CSAELoss(), images, config, machine=off, progress=False)
     assert not recorded
     with pytest.raises(ZeroDivisionError):
-        train(model, CSAELoss(), images, config, progress=False)
+        train(model, CSAELoss(), images, config, **options)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +421,7 @@ def test_other_classes_are_refused_before_anything_starts(digits, classes, crite
     before = copy.deepcopy(model.state_dict())
     for call in (train, range_test):
         with pytest.raises(ValueError, match="dataset has 10 classes, but .* was built for"):
-            call(model, criterion, digits, RANGE)
+            call(model, criterion, digits, RANGE, machine=FP32)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
@@ -390,7 +429,7 @@ def test_other_classes_are_refused_before_anything_starts(digits, classes, crite
 def test_a_criterion_without_a_loss_is_named(model, digits, returned):
     for call in (train, range_test):
         with pytest.raises(ValueError, match='criterion must return .* "loss" among them'):
-            call(model, lambda *_: returned, digits, RANGE)
+            call(model, lambda *_: returned, digits, RANGE, machine=FP32)
 
 
 def test_the_default_device_does_not_matter():
@@ -402,7 +441,8 @@ def test_the_default_device_does_not_matter():
 def test_the_state_may_be_named_by_a_string(model, digits, tmp_path):
     path = tmp_path / "state"
     config = dataclasses.replace(SHORT, epochs=1)
-    history = train(model, CSAELoss(), digits, config, state_file=str(path), progress=False)
+    options = {"machine": CPU, "progress": False}
+    history = train(model, CSAELoss(), digits, config, state_file=str(path), **options)
     assert path.is_file()
-    again = train(model, CSAELoss(), digits, config, state_file=path, progress=False)
+    again = train(model, CSAELoss(), digits, config, state_file=path, **options)
     assert again == history

@@ -9,6 +9,7 @@ from csae.centroids.arrangement import pedcc
 from csae.centroids.bounds import Bound, Separation, bound, separation
 from csae.centroids.charges import charge_model
 from csae.centroids.constructions import PEDCC, orthoplex, polygon, random_directions, simplex
+from csae.centroids.nearest import nearest_centroid
 from csae.centroids.search import spherical_code
 from csae.centroids.subspace import class_component, class_subspace
 
@@ -20,6 +21,7 @@ __all__ = [
     "charge_model",
     "class_component",
     "class_subspace",
+    "nearest_centroid",
     "orthoplex",
     "pedcc",
     "polygon",

@@ -13,7 +13,7 @@ import torch
 
 import csae
 from csae import data
-from csae.cli import evaluate, export, reconstruct, sample, train
+from csae.cli import evaluate, experiment, export, reconstruct, sample, train
 from csae.export import OnnxMismatchError
 from csae.progress import LastingStream
 from csae.runtime import MissingExtraError
@@ -145,6 +145,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"csae {csae.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in (train, evaluate, reconstruct, sample, export):
+    for command in (train, evaluate, reconstruct, sample, export, experiment):
         command.add(commands)
     return parser

@@ -6,9 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from csae import records
 from csae.cli import options as shared
 from csae.evaluation import evaluate
+from csae.weights import load_checkpoint
 
 
 def add(commands: Any) -> None:
@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     device = shared.settle_device(options)
-    model, header = records.load_checkpoint(options.checkpoint)
+    model, header = load_checkpoint(options.checkpoint)
     dataset = shared.load_images(options, model, header, options.split)
     result = evaluate(model.to(device), dataset)
     if options.json:
@@ -48,6 +48,6 @@ def _run(options: argparse.Namespace) -> None:
         )
     else:
         print(
-            f"{dataset.name}, {dataset.split}: accuracy {result['accuracy']:.2%}, "
-            f"PSNR {result['psnr']:.2f} dB ({len(dataset):,} images{dataset.remark})"
+            f"{dataset.name}, {dataset.split}: {shared.scores(result)} "
+            f"({len(dataset):,} images{dataset.remark})"
         )

@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from csae import checks, data, export, files, progress, records, runtime
+from csae import checks, data, export, files, progress, runtime
 from csae.cli import options as shared
+from csae.weights import CheckpointHeader, load_checkpoint
 
 
 def add(commands: Any) -> None:
@@ -55,10 +56,10 @@ def _run(options: argparse.Namespace) -> None:
     runtime.require_extra("export", *export.PACKAGES)
     checks.integer("count", options.count, 1)
     checks.number("tolerance", options.tolerance, above=0)
-    records.check_new_folder("out", options.out)
+    files.check_new_folder("out", options.out)
     files.check_can_write("out", options.out)
     runtime.settle_threads()
-    model, header = records.load_checkpoint(options.checkpoint)
+    model, header = load_checkpoint(options.checkpoint)
     _check_own_dataset(options, header)
     dataset = shared.load_images(options, model, header, options.split).first(options.count)
     with progress.bar(
@@ -83,7 +84,7 @@ def _run(options: argparse.Namespace) -> None:
         print(_summary(options.out, dataset, record["check"]))
 
 
-def _check_own_dataset(options: argparse.Namespace, header: dict[str, Any]) -> None:
+def _check_own_dataset(options: argparse.Namespace, header: CheckpointHeader) -> None:
     """Refuse another data set than the checkpoint's: its classes would have the wrong names."""
     own = shared.own_dataset(header)
     name = getattr(options, "dataset", own)
@@ -95,16 +96,16 @@ def _check_own_dataset(options: argparse.Namespace, header: dict[str, Any]) -> N
 
 
 def _description(
-    checkpoint: Path, header: dict[str, Any], dataset: data.ImageDataset
+    checkpoint: Path, header: CheckpointHeader, dataset: data.ImageDataset
 ) -> dict[str, Any]:
     """What ``model.json`` says about the model beyond its networks."""
-    size = header["network"]["image_size"]
+    size = header.network.image_size
     return {
         "checkpoint": {
             "file": checkpoint.name,
             "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         },
-        "dataset": header["dataset"],
+        "dataset": header.dataset,
         "classes": dataset.classes,
         "preprocessing": f"pad grey images of 28x28 pixels, 0 (black) to 255, with black to "
         f"{size}x{size}; divide by 127.5; subtract 1",
@@ -120,10 +121,12 @@ def _summary(folder: Path, dataset: data.ImageDataset, measured: dict[str, Any])
     differences = ", ".join(
         f"{name} {value:.1e}" for name, value in measured["largest_difference"].items()
     )
+    same = measured["same_class"]
+    named = "" if same is None else f"same class: {same:,} of {len(dataset):,}\n"
     return (
         f"{dataset.name}, {dataset.split}, {len(dataset):,} images, ONNX Runtime and PyTorch "
         f"{measured['reference']}:\n"
         f"largest differences: {differences}\n"
-        f"same class: {measured['same_class']:,} of {len(dataset):,}\n"
+        f"{named}"
         f"written: {folder}/encoder.onnx, decoder.onnx, model.json"
     )

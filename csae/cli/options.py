@@ -7,12 +7,12 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 
 from csae import data, files, runtime
-from csae.networks import CSAE
+from csae.models import Autoencoder
+from csae.weights import CheckpointHeader
 
 
 def path(text: str) -> Path:
@@ -118,7 +118,7 @@ def load_split(options: argparse.Namespace, name: str, split: str) -> data.Image
 
 
 def load_images(
-    options: argparse.Namespace, model: CSAE, header: dict[str, Any], split: str
+    options: argparse.Namespace, model: Autoencoder, header: CheckpointHeader, split: str
 ) -> data.ImageDataset:
     """Load images for a trained model: of its own data set, unless the options name another.
 
@@ -140,22 +140,29 @@ def load_images(
             f"{name!r}, so name one with --dataset"
         )
     dataset = load_split(options, name, split)
-    if dataset.num_classes != model.num_classes:
+    if dataset.num_classes != header.num_classes:
         raise ValueError(
             f"dataset has {dataset.num_classes} classes ({name}), but the model was built for "
-            f"{model.num_classes}"
+            f"{header.num_classes}"
         )
     if name != own:
         print(
-            f"csae: note: this checkpoint was trained on {header['dataset']}, not on {name}",
+            f"csae: note: this checkpoint was trained on {header.dataset}, not on {name}",
             file=sys.stderr,
         )
     return dataset
 
 
-def own_dataset(header: dict[str, Any]) -> str:
+def own_dataset(header: CheckpointHeader) -> str:
     """Name the data set a checkpoint was trained on, whether on the whole or on its sample."""
-    return str(header["dataset"]).removesuffix("-sample")
+    return header.dataset.removesuffix("-sample")
+
+
+def scores(measured: dict[str, float]) -> str:
+    """Say what `csae.evaluate` measured; a model without classes has no accuracy."""
+    accuracy = measured.get("accuracy")
+    named = "" if accuracy is None else f"accuracy {accuracy:.2%}, "
+    return f"{named}PSNR {measured['psnr']:.2f} dB"
 
 
 def settle_device(options: argparse.Namespace) -> torch.device:

@@ -66,7 +66,7 @@ def class_rows(images: Tensor, classes: Sequence[str]) -> bytes:
 
 @_by_default
 def reconstruction_pairs(
-    originals: Tensor, reconstructions: Tensor, true: Sequence[str], predicted: Sequence[str]
+    originals: Tensor, reconstructions: Tensor, true: Sequence[str], predicted: Sequence[str] | None
 ) -> bytes:
     """Draw images above their reconstructions, titled with their true and predicted classes.
 
@@ -74,12 +74,13 @@ def reconstruction_pairs(
         originals: (N, H, W) uint8.
         reconstructions: (N, H, W) uint8.
         true: N class names.
-        predicted: N class names; where they are not the true ones, they are marked.
+        predicted: N class names; where they are not the true ones, they are marked. None of a model
+            that names no classes.
     """
     count, height, width = originals.shape
     columns = min(count, _COLUMNS)
     across, down = width * _ENLARGED + 2 * _GAP, height * _ENLARGED + _GAP
-    names = ("true", "predicted", "image", "reconstruction")
+    names = ("true", "predicted" if predicted else "", "image", "reconstruction")
     places = (_LINE / 2, 1.5 * _LINE, 2 * _LINE + down / 2, 2 * _LINE + 1.5 * down)
     left, pitch = _names_width(names, _SMALL), 2 * _LINE + 2 * down + _MARGIN
     sheet = _Sheet(left + columns * across + _MARGIN, _MARGIN + -(-count // columns) * pitch)
@@ -88,10 +89,12 @@ def reconstruction_pairs(
         if x == left:
             for name, place in zip(names, places, strict=True):
                 sheet.write(name, left - _MARGIN, y + place, _SMALL, ha="right", color=_GREY)
-        middle, right = x + (across - 2 * _GAP) / 2, predicted[index] == true[index]
+        middle = x + (across - 2 * _GAP) / 2
         sheet.write(true[index], middle, y + places[0], _SMALL, ha="center")
-        verdict, style = (predicted[index], {}) if right else (f"✗ {predicted[index]}", _WRONG)
-        sheet.write(verdict, middle, y + places[1], _SMALL, ha="center", **style)
+        if predicted is not None:
+            right = predicted[index] == true[index]
+            verdict, style = (predicted[index], {}) if right else (f"✗ {predicted[index]}", _WRONG)
+            sheet.write(verdict, middle, y + places[1], _SMALL, ha="center", **style)
         sheet.paste(originals[index], x, y + 2 * _LINE, _ENLARGED)
         sheet.paste(reconstructions[index], x, y + 2 * _LINE + down, _ENLARGED)
     return sheet.png()

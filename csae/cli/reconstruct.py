@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from csae import checks, data, evaluation, files, records
+from torch import Tensor
+
+from csae import checks, data, evaluation, files
 from csae.cli import options as shared
+from csae.models import ClassifyingAutoencoder
+from csae.weights import load_checkpoint
 
 _MOST = 200  # images that a picture can show
 
@@ -44,22 +48,28 @@ def _run(options: argparse.Namespace) -> None:
     checks.integer("count", options.count, 1, _MOST)
     shared.check_new_file("out", options.out, ".png")
     device = shared.settle_device(options)
-    model, header = records.load_checkpoint(options.checkpoint)
+    model, header = load_checkpoint(options.checkpoint)
     dataset = shared.load_images(options, model, header, options.split)
     shown = dataset.first(options.count)
     model.to(device)
     result = evaluation.evaluate(model, shown)
-    _write(options.out, shown, evaluation.predict(model, shown))
+    named = None
+    if isinstance(model, ClassifyingAutoencoder):
+        named = evaluation.predict(model, shown).labels
+    _write(options.out, shown, evaluation.reconstruct(model, shown).reconstructions, named)
     _print(options, shown, result)
 
 
-def _write(out: Path, shown: data.ImageDataset, predictions: evaluation.Predictions) -> None:
+def _write(
+    out: Path, shown: data.ImageDataset, reconstructions: Tensor, named: Tensor | None
+) -> None:
+    """Write the picture; a model without classes predicts none."""
     pictures = shared.load_pictures()
     picture = pictures.reconstruction_pairs(
         shown.images[:, 0],
-        data.to_bytes(predictions.reconstructions)[:, 0],
+        data.to_bytes(reconstructions)[:, 0],
         [shown.classes[label] for label in shown.labels.tolist()],
-        [shown.classes[label] for label in predictions.labels.tolist()],
+        None if named is None else [shown.classes[label] for label in named.tolist()],
     )
     files.write_all({out: picture})
 
@@ -81,7 +91,7 @@ def _print(options: argparse.Namespace, shown: data.ImageDataset, result: dict[s
         )
     else:
         print(
-            f"{shown.name}, {shown.split}: accuracy {result['accuracy']:.2%}, "
-            f"PSNR {result['psnr']:.2f} dB (the first {len(shown)} of the split)\n"
+            f"{shown.name}, {shown.split}: {shared.scores(result)} "
+            f"(the first {len(shown)} of the split)\n"
             f"written: {options.out}"
         )

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from csae import checks, data, files, progress, records
+from csae import checks, data, files, progress
 from csae.cli import options as shared
 from csae.generation import sample_latents
-from csae.networks import CSAE
+from csae.models import Autoencoder
+from csae.weights import load_checkpoint
 
 _BATCH = 500  # images, or codes, that go through the network at once
 _MOST = 10_000  # new images of a class; a few hundred MB of random numbers
@@ -67,7 +68,7 @@ def _run(options: argparse.Namespace) -> None:
     if options.arrays is not None:
         shared.check_new_file("arrays", options.arrays, ".npz")
     device = shared.settle_device(options)
-    model, header = records.load_checkpoint(options.checkpoint)
+    model, header = load_checkpoint(options.checkpoint)
     dataset = shared.load_images(options, model, header, "train")
     model.to(device)
     latents = _encode(model, dataset, device)
@@ -78,7 +79,7 @@ def _run(options: argparse.Namespace) -> None:
 
 
 @torch.no_grad()
-def _encode(model: CSAE, dataset: data.ImageDataset, device: torch.device) -> Tensor:
+def _encode(model: Autoencoder, dataset: data.ImageDataset, device: torch.device) -> Tensor:
     """Return the codes (N, d) of a data set's images."""
     drawn = data.batches(dataset, _BATCH, device=device, image_size=model.image_size)
     with _bar("encoding", len(dataset)) as bar:
@@ -90,7 +91,7 @@ def _encode(model: CSAE, dataset: data.ImageDataset, device: torch.device) -> Te
 
 
 @torch.no_grad()
-def _decode(model: CSAE, codes: Tensor, device: torch.device) -> Tensor:
+def _decode(model: Autoencoder, codes: Tensor, device: torch.device) -> Tensor:
     """Return the images (K, N, 28, 28) uint8 of codes (K, N, d)."""
     flat = codes.flatten(0, 1)
     with _bar("decoding", len(flat)) as bar:

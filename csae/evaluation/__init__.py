@@ -8,6 +8,7 @@ from csae.evaluation.classes import (
     neural_collapse,
     silhouette,
 )
+from csae.evaluation.codes import class_measures, noise_measures
 from csae.evaluation.fidelity import psnr
 from csae.evaluation.prediction import Predictions, Reconstructions, evaluate, predict, reconstruct
 from csae.evaluation.statistics import accuracy_interval, mean_interval
@@ -19,10 +20,12 @@ __all__ = [
     "Reconstructions",
     "accuracy_interval",
     "class_distances",
+    "class_measures",
     "confusion_matrix",
     "evaluate",
     "mean_interval",
     "neural_collapse",
+    "noise_measures",
     "predict",
     "psnr",
     "reconstruct",

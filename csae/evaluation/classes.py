@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from csae import checks
-from csae.losses import nearest_centroid
+from csae.centroids import nearest_centroid
 
 _SILHOUETTE_ROWS = 1000  # codes whose distances to all others are held at once
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from csae import checks
 from csae.data import ImageDataset, batches, to_pixels
 from csae.evaluation.fidelity import psnr
-from csae.networks import Autoencoder, ClassifyingAutoencoder
+from csae.models import Autoencoder, ClassifyingAutoencoder
 
 _UNWRAP = "pass the model that a wrapper holds, such as ._orig_mod of a compiled one"
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import math
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
+
+Result = TypeVar("Result", float, Tensor)
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,6 +59,35 @@ def hint_if(wrong: object, hint: str) -> None:
     """End the check with a hint if something is wrong."""
     if wrong:
         raise HintError(hint)
+
+
+def hint_for_mistakes(
+    found: Result,
+    *mistakes: tuple[Result, str],
+    case: str = "",
+    right: Result | None = None,
+    rel_tol: float = 1e-9,
+    abs_tol: float = 0.0,
+) -> None:
+    """End the check with the hint of the first mistake that gives what the reader found.
+
+    Args:
+        found: The reader's result, a number or a tensor.
+        mistakes: Pairs of a wrong result, of the kind and shape of `found`, and the hint for it.
+        case: What to put in front of the hint.
+        right: The right result, if a mistake may give it, too; such a mistake is passed over.
+        rel_tol: Largest difference that counts as equal, relative to the result.
+        abs_tol: Largest difference that always counts as equal. With both 0 only equals are equal.
+    """
+
+    def same(one: Any, other: Any) -> bool:
+        if isinstance(one, Tensor):
+            return torch.allclose(one, other, rtol=rel_tol, atol=abs_tol)
+        return math.isclose(one, other, rel_tol=rel_tol, abs_tol=abs_tol)
+
+    for mistake, hint in mistakes:
+        if right is None or not same(mistake, right):
+            hint_if(same(found, mistake), f"{case} {hint}" if case else hint)
 
 
 def call(function: Any, *arguments: Any) -> Any:

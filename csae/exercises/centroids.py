@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from csae.centroids import random_directions, separation
-from csae.exercises._checks import HintError, call, check, hint_if, number, tensor
+from csae.exercises._checks import (
+    HintError,
+    call,
+    check,
+    hint_for_mistakes,
+    hint_if,
+    number,
+    tensor,
+)
 
 
 @check
@@ -22,13 +30,14 @@ def check_simplex_angle(answer: Callable[[int], float]) -> str:
         right = math.degrees(math.acos(cosine))
         if math.isclose(angle, right, rel_tol=1e-6):
             continue
-        for mistake, hint in (
+        hint_for_mistakes(
+            angle,
             (cosine, "This is the cosine; the angle is its arccosine."),
             (math.acos(cosine), "This is the angle in radians; math.degrees turns it."),
             (180 - right, "Mind the sign: centroids turn away from each other."),
             (math.degrees(math.acos(-1 / num_classes)), "K points share -1 evenly among K - 1."),
-        ):
-            hint_if(math.isclose(angle, mistake, rel_tol=1e-6), hint)
+            rel_tol=1e-6,
+        )
         raise HintError(
             f"For K = {num_classes} you return {angle:.2f}. Three points make an equilateral "
             "triangle: which angle do its corners make, seen from the middle?"
@@ -87,15 +96,17 @@ def check_tangential_force(answer: Callable[[Tensor], Tensor]) -> str:
     result = tensor(call(answer, charges.clone()), (6, 4))
     force = (apart / distance**3).sum(dim=1)
     right = along(force)
-    for mistake, hint in (
+    hint_for_mistakes(
+        result,
         (-right, "The charges attract each other: turn the sign."),
         (-force, "The charges attract each other: turn the sign, or sum over the other index."),
         (force, "A part of the force still points outwards: subtract it."),
         (along((apart / distance**2).sum(dim=1)), _POWER.format("first")),
         (along((apart / distance).sum(dim=1)), _POWER.format("zeroth")),
         (along((apart / distance**4).sum(dim=1)), _POWER.format("third")),
-    ):
-        hint_if(torch.allclose(result, mistake, atol=1e-5), hint)
+        rel_tol=1e-5,
+        abs_tol=1e-5,
+    )
     hint_if(
         (result * charges).sum(dim=1).abs().max() > 1e-5,
         "A part of the force still points outwards: subtract its component along each charge.",

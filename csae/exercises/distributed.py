@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number
+from csae.exercises._checks import HintError, call, check, hint_for_mistakes, hint_if, number
 
 
 @check
@@ -64,7 +64,8 @@ def check_sent_bytes(answer: Callable[[int, int, int, int], float]) -> str:
             continue
         case = f"For {images:,} images, batches of {batch} and {processes} processes"
         hint_if(processes == 1, f"{case} you return {found:.6g}: to whom would it send anything?")
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (right / 4, "This counts values, not bytes."),
             (right / steps, "That is one step."),
             (right / 2, "Parts go round twice: to be added up, and to hand out the sums."),
@@ -75,8 +76,8 @@ def check_sent_bytes(answer: Callable[[int, int, int, int], float]) -> str:
                 right / steps * (images // (batch // processes)),
                 "The whole batch has that size, all processes together.",
             ),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-9), f"{case} you are near. {hint}")
+            case=f"{case} you are near.",
+        )
         raise HintError(f"{case} you return {found:.6g}. How many steps, and how much in each?")
     return "More processes hardly add to it: it never exceeds twice the gradients of each step."
 
@@ -90,7 +91,8 @@ def check_best_count(answer: Callable[[float, float, int], float]) -> str:
         if math.isclose(found, right, rel_tol=1e-6):
             continue
         case = f"For T = {seconds:g}, a latency of {latency:g} and {sums} sums"
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (right**2, "This is the square of the number."),
             (
                 math.sqrt(seconds / (sums * latency)),
@@ -102,8 +104,9 @@ def check_best_count(answer: Callable[[float, float, int], float]) -> str:
                 seconds / (2 * (right - 1) * sums * latency + seconds / right),
                 "That is how many times as fast the step is, not with how many processes.",
             ),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-6), f"{case}: {hint}")
+            case=f"{case}:",
+            rel_tol=1e-6,
+        )
         raise HintError(
             f"{case} you return {found:.4g}. Write the time of a step as a function of P: where is "
             "its derivative zero?"

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from csae.centroids import class_component, random_directions, simplex
 from csae.evaluation import neural_collapse
-from csae.exercises._checks import HintError, call, check, hint_if, number, tensor
+from csae.exercises._checks import (
+    HintError,
+    call,
+    check,
+    hint_for_mistakes,
+    hint_if,
+    number,
+    tensor,
+)
 
 
 @check
@@ -23,7 +31,8 @@ def check_scale_for(answer: Callable[[int, float], float]) -> str:
         right = math.log(own / other) / gap
         if math.isclose(found, right, rel_tol=1e-6):
             continue
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (right * gap, "This is the difference of the logits. By how much do similarities of "
                 "a simplex differ?"),
             (right * gap**2, "Turn the fraction: the factor times the difference of similarities "
@@ -33,8 +42,8 @@ def check_scale_for(answer: Callable[[int, float], float]) -> str:
                 "similarities differ by more than 1."),
             (-right, "Mind the sign: a larger similarity means a larger probability."),
             (math.log10(own / other) / gap, "Softmax has natural logarithms: math.log."),
-        ):  # fmt: skip
-            hint_if(math.isclose(found, mistake, rel_tol=1e-6), hint)
+            rel_tol=1e-6,
+        )  # fmt: skip
         raise HintError(
             f"For K = {num_classes} and own = {own} you return {found:.4g}. The logits must "
             "differ by the logarithm of the ratio of two probabilities."
@@ -50,16 +59,18 @@ def check_class_part(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
         codes = 4 * random_directions(6, dim, seed=2)
         found = tensor(call(answer, codes.clone(), centroids.clone()), (6, dim))
         right = class_component(codes, centroids)
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (codes - right, "This is the part that classes do not see: subtract it."),
             (right * num_classes / (num_classes - 1), "The direction is right, the length is not: "
                 "mind the factor in front of the sum."),
             (right * norm**2, "u_k has norm 1: divide the centroids by their norm, twice."),
             (right * norm, "u_k has norm 1, both times that it appears."),
             (right / norm**2, "You divide by the norm once too often."),
-        ):  # fmt: skip
-            different = not torch.allclose(mistake, right, atol=1e-4)
-            hint_if(different and torch.allclose(found, mistake, atol=1e-4), hint)
+            right=right,
+            rel_tol=1e-5,
+            abs_tol=1e-4,
+        )  # fmt: skip
         hint_if(
             not torch.allclose(found, right, atol=1e-4),
             f"For K = {num_classes} centroids of norm {norm}, the result is not the projection: "
@@ -77,7 +88,8 @@ def check_nearest_by_product(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     found = tensor(call(answer, codes.clone(), centroids.clone()), (200,)).long()
     products, squares = codes @ centroids.T, centroids.square().sum(dim=1)
     right = torch.cdist(codes, centroids).argmin(dim=1)
-    for mistake, hint in (
+    hint_for_mistakes(
+        found,
         (products.argmax(dim=1), "The largest inner product: long centroids win too often."),
         ((products / squares.sqrt()).argmax(dim=1), "This is the largest cosine: it does not see "
             "how far out a centroid is."),
@@ -87,8 +99,8 @@ def check_nearest_by_product(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
             "square of the norm once."),
         ((products - squares / 2).argmin(dim=1), "These are the furthest centroids: turn argmin "
             "into argmax, or the sign."),
-    ):  # fmt: skip
-        hint_if(torch.equal(found, mistake), hint)
+        rel_tol=0,
+    )  # fmt: skip
     wrong = int((found != right).sum())
     hint_if(
         wrong > 0,
@@ -115,7 +127,8 @@ def check_variability(answer: Callable[[Tensor, Tensor], float]) -> str:
     total = torch.cov(codes.T, correction=0)
     within = total - between
     unbiased = torch.stack([torch.cov(group.T) for group in groups]).mean(dim=0)
-    for mistake, hint in (
+    hint_for_mistakes(
+        found,
         (4 * right, "Divide by the number of classes."),
         ((total @ inverse).trace().item() / 4, "The spread is measured from the mean of the own "
             "class; yours is that of all codes, the class means' included."),
@@ -123,8 +136,8 @@ def check_variability(answer: Callable[[Tensor, Tensor], float]) -> str:
             "has correction=0 for that."),
         ((within.trace() / between.trace()).item() / 4, "This is the ratio of the traces. S_W is "
             "multiplied with the pseudo-inverse of S_B first."),
-    ):  # fmt: skip
-        hint_if(math.isclose(found, mistake, rel_tol=1e-6), hint)
+        rel_tol=1e-6,
+    )  # fmt: skip
     hint_if(
         not math.isfinite(found) or abs(found) > 1e6,
         "S_B has rank K - 1, and rounding hides that from an inverse: take torch.linalg.pinv with "

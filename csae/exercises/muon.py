@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number, plain
+from csae.exercises._checks import HintError, call, check, hint_for_mistakes, hint_if, number, plain
 
 
 @check
@@ -23,7 +23,8 @@ def check_largest_fall(answer: Callable[[Tensor, float], float]) -> str:
         if math.isclose(found, right, rel_tol=1e-5):
             continue
         case = f"For a gradient of {rows} rows and {columns} columns"
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (right / largest, "That holds for steps with values up to 1. What if they are longer?"),
             (largest * values.max().item(), "That is the fall along one direction. Use them all."),
             (
@@ -36,8 +37,9 @@ def check_largest_fall(answer: Callable[[Tensor, float], float]) -> str:
             ),
             (largest * gradient.abs().sum().item(), "That bounds each entry of the step."),
             (-right, "The sign is turned: a fall counts as positive here."),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-5), f"{case} you are near. {hint}")
+            case=f"{case} you are near.",
+            rel_tol=1e-5,
+        )
         raise HintError(
             f"{case} you return {found:.4g}. The best step has the directions of the gradient, all "
             "with the largest value allowed: what is its product with the gradient?"

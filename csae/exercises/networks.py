@@ -9,7 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number, tensor
+from csae.exercises._checks import (
+    HintError,
+    call,
+    check,
+    hint_for_mistakes,
+    hint_if,
+    number,
+    tensor,
+)
 from csae.networks import ResidualBlock
 
 
@@ -51,14 +59,15 @@ def check_encoded_size(answer: Callable[[int, int], int]) -> str:
         down = image_size - 2
         for _ in range(blocks):
             down //= 2
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (image_size, "The first convolution has no padding: it loses a pixel at each side."),
             (image_size / 2**blocks, "The first convolution has no padding."),
             (down, "With padding 1 an odd size is halved and rounded up, not down."),
             ((image_size - 2) / 2**blocks, "Sizes are whole numbers: round up at each block."),
             ((image_size - 2) // 2, "Each block halves once; there can be several."),
-        ):
-            hint_if(math.isclose(found, mistake), f"{case} {hint}")
+            case=case,
+        )
         raise HintError(f"{case} The sizes of the published network are 30, 15, 8 and 4.")
     return (
         "From 32 pixels 30, 15, 8, 4; doubled three times, 4 gives 32 again, since rounding up "
@@ -81,7 +90,8 @@ def check_block_cost(answer: Callable[[int, int, int], Sequence[int]]) -> str:
         weights = 9 * inputs * outputs + 9 * outputs**2 + inputs * outputs
         half = math.ceil(size / 2)
         normalised, biased = 4 * outputs, outputs
-        for mistake, hint in (
+        hint_for_mistakes(
+            parameters,
             (weights, "parameters lack the batch normalisations and the shortcut's bias."),
             (weights + normalised, "parameters lack the bias of the shortcut."),
             (weights + biased, "parameters lack the two batch normalisations."),
@@ -89,14 +99,16 @@ def check_block_cost(answer: Callable[[int, int, int], Sequence[int]]) -> str:
             (right + 2 * outputs, "the convolutions of the body have no bias."),
             (right - inputs * outputs - biased, "parameters lack the shortcut."),
             (right - inputs * outputs, "parameters lack the weights of the shortcut."),
-        ):
-            hint_if(parameters == mistake, f"{case}, {hint}")
+            case=f"{case},",
+            rel_tol=0,
+        )
         hint_if(
             parameters != right,
             f"{case} you count {parameters:,.0f} parameters. Go through them one by one: two "
             "convolutions 3x3, one 1x1, two normalisations.",
         )
-        for wrong, hint in (
+        hint_for_mistakes(
+            products,
             (weights * size**2, "multiply-adds count places of the output, not of the input."),
             (weights * (size / 2) ** 2, "the size is halved and rounded up."),
             (weights * (size // 2) ** 2, "the size is halved and rounded up."),
@@ -104,8 +116,9 @@ def check_block_cost(answer: Callable[[int, int, int], Sequence[int]]) -> str:
             (weights * half, "a picture has rows and columns: square the size."),
             (2 * weights * half**2, "a multiplication and its addition count as one."),
             ((weights - inputs * outputs) * half**2, "multiply-adds lack the shortcut."),
-        ):
-            hint_if(math.isclose(products, wrong) and wrong != weights * half**2, f"{case}, {hint}")
+            case=f"{case},",
+            right=weights * half**2,
+        )
         hint_if(
             products != weights * half**2,
             f"{case} you count {products:,.0f} multiply-adds: weights times places, for each of "
@@ -122,13 +135,15 @@ def check_undo_change(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     change = torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 0.5], [0.3, 0.0, 2.0]]).double()
     found = tensor(call(answer, weight.clone(), change.clone()), (6, 3))
     inverse = torch.linalg.inv(change)
-    for mistake, hint in (
+    hint_for_mistakes(
+        found,
         (weight, "This is the old weight: it decodes the new codes to other images."),
         (weight @ change, "This changes the codes a second time. Undo the change."),
         (weight @ change.T, "This is right for a rotation only, whose inverse is its transpose."),
         (weight @ inverse.T, "The inverse stands on the right side, but transposed."),
-    ):
-        hint_if(torch.allclose(found, mistake, atol=1e-8), hint)
+        rel_tol=1e-5,
+        abs_tol=1e-8,
+    )
     hint_if(
         not torch.allclose(found, weight @ inverse, atol=1e-8),
         "From A z the new weight must give what the old one gave from z: W' A = W.",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number
+from csae.exercises._checks import HintError, call, check, hint_for_mistakes, hint_if, number
 
 
 @check
@@ -23,7 +23,8 @@ def check_noise_budget(answer: Callable[[float, float], float]) -> str:
         right = -distance / (2 * quantile)
         if math.isclose(found, right, rel_tol=1e-5):
             continue
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (-right, "A standard deviation is positive. Which sign has the quantile?"),
             (2 * right, "The middle plane is half the distance away."),
             (-2 * quantile / distance, "You have solved for 1 / std: turn the fraction round."),
@@ -32,8 +33,8 @@ def check_noise_budget(answer: Callable[[float, float], float]) -> str:
                 -distance / (2 * NormalDist().inv_cdf(probability / 2)),
                 "Only one side counts: noise away from the other centroid crosses nothing.",
             ),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-5), hint)
+            rel_tol=1e-5,
+        )
         raise HintError(f"{case} you return {found:.4g}. Set it into the formula: what comes out?")
     return "The allowed noise is proportional to the distance, and forgets the dimensions."
 
@@ -73,12 +74,13 @@ def check_probe(answer: Callable[[Callable[[Tensor], Tensor], int, int], Any]) -
         bool(((drawn.norm(dim=1) - 1).abs() < 1e-4).all()),
         "Leave the directions as long as they are drawn: for unit vectors the mean is |J|^2 / d.",
     )
-    for mistake, hint in (
+    hint_for_mistakes(
+        found,
         (right * count, "This is the sum over the directions; take the mean."),
         (right / 50, "Sum over the pixels, and take the mean over directions only."),
         (math.sqrt(right), "This is the norm; the square of it was asked for."),
-    ):
-        hint_if(math.isclose(found, mistake, rel_tol=0.05), hint)
+        rel_tol=0.05,
+    )
     hint_if(
         not math.isclose(found, right, rel_tol=0.05),
         f"For a matrix whose squared norm is {right:.1f} you find {found:.4g}.",
@@ -120,7 +122,8 @@ def check_best_factor(answer: Callable[[float, float], float]) -> str:
         right = variance / (variance + noise)
         if math.isclose(found, right, rel_tol=1e-6, abs_tol=1e-12):
             continue
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (noise / (variance + noise), "Without noise the factor should be 1, not 0."),
             (
                 math.sqrt(right),
@@ -131,8 +134,9 @@ def check_best_factor(answer: Callable[[float, float], float]) -> str:
                 math.sqrt(variance) / (math.sqrt(variance) + math.sqrt(noise)),
                 "Variances add up, standard deviations do not.",
             ),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-6, abs_tol=1e-12), hint)
+            rel_tol=1e-6,
+            abs_tol=1e-12,
+        )
         raise HintError(
             f"{case} you return {found:.4g}. Write the error of one dimension as a function of a: "
             "what is missing of it, and what noise comes with it?"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number, plain
+from csae.exercises._checks import HintError, call, check, hint_for_mistakes, number, plain
 
 
 @check
@@ -20,7 +20,8 @@ def check_standard_error(answer: Callable[[float, int], float]) -> str:
         if math.isclose(found, right, rel_tol=1e-3):
             continue
         case = f"For an accuracy of {accuracy:g} on {count:,} images"
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (right**2, "That is the variance: take its root."),
             (
                 right * math.sqrt(count),
@@ -29,8 +30,9 @@ def check_standard_error(answer: Callable[[float, int], float]) -> str:
             (right * count, "That is in images. Divide by their number."),
             (100 * right, "That is in per cent."),
             (1.96 * right, "That is half a 95 % interval. One standard error, please."),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-3), f"{case} you are near. {hint}")
+            case=f"{case} you are near.",
+            rel_tol=1e-3,
+        )
         raise HintError(
             f"{case} you return {found:.4g}. Each verdict is 1 with probability p, else 0: what is "
             "its variance, and what that of a mean of n?"
@@ -50,7 +52,8 @@ def check_winner_luck(answer: Callable[[Tensor, float], float]) -> str:
         if math.isclose(found, right, rel_tol=1e-6, abs_tol=1e-9):
             continue
         case = f"For {searches} searches among {settings} settings"
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (scores.max().item() - truth, "That is the luckiest of all searches, not the average."),
             (-right, "The sign is turned: the winner looks better than it is."),
             (right + truth, "Subtract what all settings are worth in truth."),
@@ -59,11 +62,10 @@ def check_winner_luck(answer: Callable[[Tensor, float], float]) -> str:
                 scores.amax(dim=0).mean().item() - truth,
                 "The winner of a search is the largest number in its row, not in a column.",
             ),
-        ):
-            hint_if(
-                math.isclose(found, mistake, rel_tol=1e-6, abs_tol=1e-9),
-                f"{case} you are near. {hint}",
-            )
+            case=f"{case} you are near.",
+            rel_tol=1e-6,
+            abs_tol=1e-9,
+        )
         raise HintError(f"{case} you return {found:.4g}. Who wins each search, and with what?")
     return "Nobody was better, and still somebody won: that is why the winner is measured anew."
 
@@ -85,12 +87,14 @@ def check_paired_error(answer: Callable[[Tensor, Tensor], float]) -> str:
         shares = [flags.double().mean().item() for flags in (right_a, right_b)]
         apart = math.sqrt(sum(p * (1 - p) for p in shares) / count)
         case = f"For {count:,} images"
-        for mistake, hint in (
+        hint_for_mistakes(
+            found,
             (apart, "That holds for two different sets of images. These are the same ones."),
             (difference.mean().item(), "That is the difference itself, not its error."),
             (difference.std().item(), "That is the scatter of one image, not of a mean."),
-        ):
-            hint_if(math.isclose(found, mistake, rel_tol=1e-3), f"{case} you are near. {hint}")
+            case=f"{case} you are near.",
+            rel_tol=1e-3,
+        )
         raise HintError(
             f"{case} you return {found:.4g}. For each image, take the difference of the two "
             "verdicts: 1, 0 or -1. How far is the mean of these from the truth?"

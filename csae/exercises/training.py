@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from csae.exercises._checks import HintError, call, check, hint_if, number
+from csae.exercises._checks import HintError, call, check, hint_for_mistakes, hint_if, number
 
 
 def _one_cycle(step: float, steps: int, largest: float) -> float:
@@ -62,19 +62,20 @@ def check_gap_above(answer: Callable[[float], float]) -> str:
         if math.isclose(found, right, rel_tol=1e-9):
             continue
         case = f"Above {weight:g} you find a gap of {found:.4g}."
-        hint_if(
-            math.isclose(found, 2**-7, rel_tol=1e-9),
-            f"{case} That is the gap above 1. Numbers have a fixed count of digits: the gap grows "
-            "with them.",
-        )
-        hint_if(
-            math.isclose(found, right / 2, rel_tol=1e-9),
-            f"{case} Eight significant bits, the first of which is always 1, leave seven to choose "
-            "from.",
-        )
-        hint_if(
-            math.isclose(found, weight * 2**-7, rel_tol=1e-9),
-            f"{case} Between two powers of two all gaps are the same.",
+        hint_for_mistakes(
+            found,
+            (
+                2**-7,
+                "That is the gap above 1. Numbers have a fixed count of digits: the gap grows with "
+                "them.",
+            ),
+            (
+                right / 2,
+                "Eight significant bits, the first of which is always 1, leave seven to choose "
+                "from.",
+            ),
+            (weight * 2**-7, "Between two powers of two all gaps are the same."),
+            case=case,
         )
         raise HintError(f"{case} Which power of two lies below? It is cut into 128 steps.")
     return "Large weights lose larger updates: what counts is the ratio of the two."

@@ -8,7 +8,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from csae.exercises._checks import HintError, call, check, hint_if, number, tensor
+from csae.exercises._checks import (
+    HintError,
+    call,
+    check,
+    hint_for_mistakes,
+    hint_if,
+    number,
+    tensor,
+)
 from csae.wavelets import dwt2
 
 
@@ -55,7 +63,8 @@ def check_white_error(answer: Callable[[Sequence[float]], float]) -> str:
         if math.isclose(value, right, rel_tol=1e-6, abs_tol=1e-9):
             continue
         backwards = sum(s * w for s, w in zip((shares[0], *shares[:0:-1]), weights, strict=True))
-        for mistake, hint in (
+        hint_for_mistakes(
+            value,
             (sum(weights) / len(weights), "Bands differ in size: weigh each by its share."),
             (sum(weights), "Divide by the number of pixels: each band counts by its share."),
             (backwards, "The weights go from coarse to fine: the last one is of level 1."),
@@ -64,8 +73,9 @@ def check_white_error(answer: Callable[[Sequence[float]], float]) -> str:
                 + shares[0] * weights[0],
                 "Each level has three detail bands, and all three get its weight.",
             ),
-        ):
-            hint_if(math.isclose(value, mistake, rel_tol=1e-6, abs_tol=1e-9), hint)
+            rel_tol=1e-6,
+            abs_tol=1e-9,
+        )
         raise HintError(
             f"For weights {weights} you return {value:.4f}. Check with all weights 1: the shares "
             "of all bands add up to 1."
@@ -96,12 +106,13 @@ def check_edge_loss(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
     error = x - y
     right, down = (error.diff(dim=d).square().mean().item() for d in (-1, -2))
     value = loss(x, y)
-    for mistake, hint in (
+    hint_for_mistakes(
+        value,
         (right, "This sees differences to the right only: add those to the pixel below."),
         (down, "This sees differences downwards only: add those to the right."),
         ((right + down) / 2, "Nearly: add the two means, do not average them."),
-    ):
-        hint_if(math.isclose(value, mistake, rel_tol=1e-6), hint)
+        rel_tol=1e-6,
+    )
     hint_if(
         not math.isclose(value, right + down, rel_tol=1e-6),
         f"The loss of two random images is {value:.4f}, not {right + down:.4f}. Take the mean of "

@@ -6,6 +6,7 @@ from csae.figures.charts import (
     interval,
     labelled_bars,
     seed_lines,
+    settings,
     stacked_bars,
     two_probabilities,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "roofline",
     "runs_and_twins",
     "seed_lines",
+    "settings",
     "shadow",
     "shadow_by_class",
     "show_row",

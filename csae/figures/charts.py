@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from csae.figures.style import INK, PALETTE
+from csae.records import Spread
 
 
 def confusion(counts: Tensor, classes: Sequence[str], axis: Axes) -> None:
@@ -119,3 +120,23 @@ def seed_lines(
     low, high = axis.get_ylim()
     middle = (low + high) / 2
     axis.set(xlim=(-0.3, len(names) - 0.7), ylim=(middle - span / 2, middle + span / 2))
+
+
+def settings(
+    axis: Axes, spreads: Mapping[str, Spread], *, labels: Mapping[str, str] | None = None
+) -> None:
+    """Draw what `csae.records.spread` found: a row a setting, its seeds, their mean and interval.
+
+    Args:
+        axis: Where to draw; name its x axis after the figure and its unit.
+        spreads: By setting, from above to below.
+        labels: Other names for some of the settings.
+    """
+    for row, found in enumerate(spreads.values()):
+        axis.plot(found.values, [row] * len(found.values), "o", color=PALETTE[0], alpha=0.6)
+        if len(found.values) > 1:
+            axis.plot([found.low, found.high], [row, row], color=INK)
+            axis.plot(found.mean, row, "|", color=INK, markersize=14)
+    names = [(labels or {}).get(setting, setting) for setting in spreads]
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 
 from csae.evaluation import accuracy_interval
 from csae.figures.style import INK, PALETTE
+from csae.records import Record
 
 
 def queue_sketch(axis: Axes, *, reads: bool) -> None:
@@ -116,8 +116,8 @@ def speed_curves(axis: Axes, curves: Mapping[tuple[str, bool], Mapping[int, floa
 def runs_and_twins(
     left: Axes,
     right: Axes,
-    runs: Mapping[int, Mapping[str, Any]],
-    twins: Mapping[int, Mapping[str, Any]],
+    runs: Mapping[int, Record],
+    twins: Mapping[int, Record],
 ) -> None:
     """Draw the test results of a recipe, a row for each seed: accuracy left, PSNR right.
 
@@ -129,15 +129,15 @@ def runs_and_twins(
         twins: The same for runs without labels; seeds may be missing.
     """
     for seed, record in runs.items():
-        accuracy, psnr = record["test"]["accuracy"], record["test"]["psnr"]
-        ends = accuracy_interval(accuracy, record["data"]["test"]["images"])
+        accuracy, psnr = record.measured("test_accuracy"), record.measured("test_psnr")
+        ends = accuracy_interval(accuracy, record.data["test"].images)
         left.plot([100 * end for end in ends], [seed, seed], color=INK)
         left.plot(100 * accuracy, seed, "o", color=PALETTE[0], label="test")
-        seen = record["history"][-1]["validation_accuracy"]
+        seen = record.history[-1]["validation_accuracy"]
         left.plot(100 * seen, seed, "x", color=INK, label="validation")
         right.plot(psnr, seed, "D", color=PALETTE[6], label="with labels")
         if seed in twins:
-            other = twins[seed]["test"]["psnr"]
+            other = twins[seed].measured("test_psnr")
             right.plot([psnr, other], [seed, seed], ":", color=INK)
             right.plot(other, seed, "s", color=PALETTE[4], label="its twin")
     for axis in (left, right):
