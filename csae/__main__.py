@@ -13,6 +13,8 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
+_PATIENCE = 2.0  # seconds in which a command should have ended that was interrupted
+
 
 def main() -> int:
     """Run the command line with the arguments of this process.
@@ -27,7 +29,7 @@ def main() -> int:
     from csae import cli  # seconds, on a machine that has not read it yet
 
     if guarded:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         return cli.main()
     except KeyboardInterrupt:  # between the guard and the command line's own
@@ -35,6 +37,20 @@ def main() -> int:
     finally:
         if guarded:  # all is done: Python's own clearing up is not worth a word
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _come_again(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise a KeyboardInterrupt, and come again if a library that is loaded late swallows it."""
+    _come_again(_PATIENCE)
+    raise KeyboardInterrupt
+
+
+def _come_again(seconds: float) -> None:
+    """Let the interrupt come again after some seconds; 0 for never. Windows has no such clock."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _leave(number: int = signal.SIGINT, frame: FrameType | None = None) -> NoReturn:

@@ -321,6 +321,33 @@ def test_an_interrupt_is_one_line_from_the_first_moment_on(tmp_path, delay):
     assert shown.count("\n") == 1
 
 
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="has no clock to come again")
+def test_an_interrupt_that_a_library_swallows_comes_again():
+    script = """
+import sys, time
+from csae import __main__, cli
+def swallow():
+    try:
+        print("up", flush=True)
+        time.sleep(1800)
+    except KeyboardInterrupt:
+        time.sleep(1800)
+cli.main = swallow
+sys.exit(__main__.main())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=ALONE,
+        text=True,
+    ) as process:
+        assert process.stdout.read(2) == "up"
+        process.send_signal(signal.SIGINT)
+        _, shown = process.communicate(timeout=1800)
+    assert (process.returncode, shown) == (130, "csae: interrupted\n")
+
+
 def test_the_entry_point_is_the_one_that_is_guarded():
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
     assert 'csae = "csae.__main__:main"' in project
