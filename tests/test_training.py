@@ -42,7 +42,7 @@ def run(model, digits, config=SHORT, machine=CPU):
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_same_seed_repeats_a_run_bit_for_bit(model, digits, precision):
     machine = Machine(accelerator="cpu", precision=precision)
-    twin = copy.deepcopy(model)
+    twin, digits = copy.deepcopy(model), digits.first(96)
     first, weights = run(model, digits, machine=machine)
     torch.rand(7)  # what happens in between does not matter
     second, other_weights = run(twin, digits, machine=machine)
@@ -179,12 +179,12 @@ def test_a_machine_is_settled():
 def test_threads_are_those_of_the_machine(model, digits):
     seen, before = set(), torch.get_num_threads()
     two = Machine(accelerator="cpu", threads=before + 1)
-    config = dataclasses.replace(SHORT, epochs=1)
+    config, few = dataclasses.replace(SHORT, epochs=1), digits.first(64)
 
     def note(done):
         seen.add(torch.get_num_threads())
 
-    train(model, CSAELoss(), digits, config, machine=two, on_step=note, progress=False)
+    train(model, CSAELoss(), few, config, machine=two, on_step=note, progress=False)
     assert seen == {before + 1}
     assert torch.get_num_threads() == before
 

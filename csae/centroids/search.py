@@ -25,6 +25,8 @@ from csae.progress import bar as progress_bar
 # symmetric codes, sharp starts see near neighbours only and find codes without symmetry.
 _FIRST_EXPONENTS = (8.0, 2.0, 32.0, 0.5, 128.0)
 _COARSE, _FINE = 3e4, 1.3e8  # largest exponents, to compare starts and before the polish
+# Where L-BFGS may stop at an exponent: starts are told apart long before machine precision.
+_ROUGHLY, _CLOSELY = {"ftol": 1e-8, "gtol": 1e-5}, {"ftol": 1e-13, "gtol": 1e-9}
 _POLISHED_COORDINATES = 20_000  # beyond, a polish would take longer than the search
 _SEARCHING = threading.Lock()
 
@@ -145,9 +147,13 @@ def _sharpen(points: Tensor, exponent: float, iterations: int) -> Tensor:
         value, gradient = _energy(torch.from_numpy(flat).view_as(points), exponent)
         return value, gradient.numpy().ravel()
 
-    options = {"maxiter": iterations, "ftol": 1e-13, "gtol": 1e-9}
+    tolerances = _ROUGHLY if exponent <= _COARSE else _CLOSELY
     found = scipy.optimize.minimize(
-        objective, points.numpy().ravel(), jac=True, method="L-BFGS-B", options=options
+        objective,
+        points.numpy().ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": iterations} | tolerances,
     )
     return torch.nn.functional.normalize(torch.from_numpy(found.x).view_as(points), dim=1)
 
