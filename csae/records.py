@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from csae import checks, schema
-from csae.evaluation import mean_interval
+from csae.evaluation import accuracy_interval, mean_interval
 from csae.files import write_whole
 from csae.recipes import Recipe
 from csae.runtime import counted
@@ -190,6 +190,50 @@ def spread(runs: Sequence[Record], name: str) -> dict[str, Spread]:
     return {setting: _spread(values) for setting, values in found.items()}
 
 
+def over_images(run: Record, part: str = "validation") -> Spread:
+    """Return the accuracy of one run, with its 95 % interval over the choice of the images.
+
+    Args:
+        run: Its record.
+        part: Which images: ``"validation"`` or ``"test"``.
+
+    Returns:
+        Without a value, and NaN, where the run learned no classes.
+
+    Raises:
+        ValueError: There is no such part, or it was not measured.
+    """
+    checks.choice("part", part, ("validation", "test"))
+    if not _learned_classes(run.recipe):
+        return Spread((), *[float("nan")] * 3)
+    accuracy = run.measured(f"{part}_accuracy")
+    return Spread((accuracy,), accuracy, *accuracy_interval(accuracy, run.data[part].images))
+
+
+def gains(runs: Sequence[Record], new: str, old: str, name: str) -> tuple[float, ...]:
+    """Return what one setting gains over another, seed by seed.
+
+    Args:
+        runs: Of one experiment and data set.
+        new: The one setting.
+        old: The other.
+        name: As `Record.measured` takes it.
+
+    Returns:
+        One difference for each seed that both have, in the order of the seeds.
+
+    Raises:
+        ValueError: There is no such setting, or it was not measured.
+    """
+    known = tuple(sorted({str(run.setting) for run in runs}))
+    found: list[dict[int, float]] = []
+    for which, setting in (("new", new), ("old", old)):
+        checks.choice(which, setting, known)
+        found.append({run.seed: run.measured(name) for run in runs if run.setting == setting})
+    after, before = found
+    return tuple(after[seed] - before[seed] for seed in sorted(after.keys() & before.keys()))
+
+
 def _spread(values: list[float]) -> Spread:
     if len(values) == 1:
         return Spread(tuple(values), values[0], float("nan"), float("nan"))
@@ -216,9 +260,7 @@ def describe_run(record: Record) -> dict[str, str]:
     speeds = sorted(epoch["images_per_second"] for epoch in record.timing["epochs"])
     recipe, here = record.recipe, record.environment
     accuracy = (record.test or {}).get("accuracy")
-    named = (
-        "no labels" if accuracy is None or not recipe.classification_weight else f"{accuracy:.2%}"
-    )
+    named = "no labels" if accuracy is None or not _learned_classes(recipe) else f"{accuracy:.2%}"
     return {
         "data set": record.dataset,
         "recipe": f"{record.recipe_name or 'no recipe'}, {_length(recipe)}, "
@@ -227,6 +269,32 @@ def describe_run(record: Record) -> dict[str, str]:
         "images/s": f"{speeds[len(speeds) // 2]:,.0f}",
         "test accuracy": named,
         "commit": (here["commit"] or _NO_COMMIT)[:7],
+    }
+
+
+def describe_tested(record: Record, twin: Record | None = None) -> dict[str, str]:
+    """Say in a few words what a run reached on test images, for a line of a table.
+
+    Args:
+        record: Of the run.
+        twin: Of the same run without labels, if there is one.
+
+    Returns:
+        ``seed``, ``test accuracy (95 % interval)``, ``validation`` (the accuracy after the last
+        epoch), ``test PSNR`` and ``its twin`` (PSNR, and by how much it is ahead).
+    """
+    _, accuracy, low, high = over_images(record, "test")
+    psnr = record.measured("test_psnr")
+    other = "not run"
+    if twin is not None:
+        reached = twin.measured("test_psnr")
+        other = f"{reached:.2f} dB, {reached - psnr:+.2f}"
+    return {
+        "seed": str(record.seed),
+        "test accuracy (95 % interval)": f"{accuracy:.2%} ({low:.2%} to {high:.2%})",
+        "validation": f"{record.history[-1]['validation_accuracy']:.2%}",
+        "test PSNR": f"{psnr:.2f} dB",
+        "its twin": other,
     }
 
 
@@ -269,6 +337,10 @@ def load_benchmark(name: str) -> dict[str, Any]:
 def write_json(path: str | os.PathLike[str], record: dict[str, Any]) -> None:
     """Write a record as readable json, whole or not at all."""
     write_whole(Path(path), schema.to_json(record))
+
+
+def _learned_classes(recipe: Recipe) -> bool:
+    return recipe.classification_weight > 0 or recipe.centroid_weight > 0
 
 
 def _length(recipe: Recipe) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from csae import figures
 from csae.centroids import orthoplex, simplex
-from csae.records import Spread, load_runs
+from csae.records import Spread, load_runs, spread
 
 matplotlib.use("Agg")
 
@@ -163,6 +163,10 @@ def test_a_run_is_joined_with_its_twin():
     assert joined == [[20.0, 1.0], [21.0, 1.0]]
 
 
+def points(axis):
+    return [line.get_xydata().tolist() for line in axis.lines]
+
+
 def test_settings_show_their_seeds_and_an_interval_where_there_are_several():
     axis = plt.figure().add_subplot()
     spreads = {
@@ -170,14 +174,79 @@ def test_settings_show_their_seeds_and_an_interval_where_there_are_several():
         "one": Spread((4.0,), 4.0, math.nan, math.nan),
     }
     figures.settings(axis, spreads, labels={"one": "a single seed"})
-    drawn = [line.get_xydata().tolist() for line in axis.lines]
-    assert drawn[0] == [[1.0, 0.0], [3.0, 0.0]]
-    assert drawn[1] == [[0.5, 0.0], [3.5, 0.0]]
-    assert drawn[2] == [[2.0, 0.0]]
-    assert drawn[3:] == [[[4.0, 1.0]]]
+    assert points(axis) == [
+        [[1.0, 0.0]],
+        [[3.0, 0.0]],
+        [[0.5, 0.0], [3.5, 0.0]],
+        [[2.0, 0.0]],
+        [[4.0, 1.0]],
+    ]
+    seeds = axis.lines[:2]
+    assert len({line.get_marker() for line in seeds}) == 2
     assert [label.get_text() for label in axis.get_yticklabels()] == ["several", "a single seed"]
     low, high = axis.get_ylim()
     assert low > high  # the first setting is at the top
+
+
+def test_settings_without_intervals_are_scaled_and_may_be_empty():
+    axis = plt.figure().add_subplot()
+    spreads = {
+        "several": Spread((0.25, 0.75), 0.5, 0.125, 0.875),
+        "none": Spread((), math.nan, math.nan, math.nan),
+        "of images": Spread((0.5,), 0.5, 0.25, 0.75),
+    }
+    figures.settings(axis, {"none": spreads["none"]})
+    assert points(axis) == []
+    assert len(axis.get_yticklabels()) == 1
+    figures.settings(axis, spreads, scale=100, intervals=False)
+    assert points(axis) == [[[25.0, 0.0]], [[75.0, 0.0]], [[50.0, 0.0]], [[50.0, 2.0]]]
+    figures.settings(axis, {"of images": spreads["of images"]})
+    assert points(axis)[-1] == [[0.25, 0.0], [0.75, 0.0]]
+
+
+def test_accuracy_stands_beside_psnr_for_the_settings_that_are_named():
+    runs = load_runs("quick-mnist")
+    _, (left, right) = plt.subplots(1, 2)
+    names = {"muon": "Muon", "batch-64": "AdamW"}
+    figures.accuracy_and_psnr(left, right, runs, names, intervals=False)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["Muon", "AdamW"]
+    assert len(left.lines) == len(right.lines) == 2 * (2 + 1)  # two seeds and their mean
+    seeds = spread(runs, "validation_accuracy")["muon"].values
+    assert points(left)[:2] == [[[100 * value, 0.0]] for value in seeds]
+
+
+def test_table_of_settings_has_each_seed_and_the_interval_of_the_mean():
+    spreads = {
+        "accuracy": {"a": Spread((0.25, 0.75), 0.5, 0.125, 0.875)},
+        "PSNR": {"a": Spread((20.0,), 20.0, math.nan, math.nan)},
+    }
+    forms = {"accuracy": "{:.1%}", "PSNR": "{:.2f} dB"}
+    head, _, row = figures.settings_table(spreads, forms).splitlines()
+    assert head.count("each seed") == head.count("mean (95 % interval)") == 2
+    assert row == "| a | 25.0%, 75.0% | 50.0% (12.5% to 87.5%) | 20.00 dB | 20.00 dB |"
+
+
+def test_measures_have_a_line_for_each_seed_and_one_label():
+    axis = plt.figure().add_subplot()
+    runs = load_runs("noise")
+    figures.measure_lines(axis, runs, {"stretch": "the stretch", "spread": "the spread"})
+    assert len(axis.lines) == 2 * 2
+    assert axis.get_legend_handles_labels()[1] == ["the stretch", "the spread"]
+    of_seed_0 = {run.recipe.noise: run.measures["stretch"] for run in runs if run.seed == 0}
+    drawn = [[float(k), of_seed_0[size]] for k, size in enumerate(sorted(of_seed_0))]
+    assert points(axis)[0] == drawn
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["0", "0.04", "0.15", "0.5"]
+
+
+@pytest.mark.parametrize("names", [("a",), ("a", "b")])
+def test_tries_share_a_legend_and_scales_if_told(names):
+    runs = {run.seed: run for run in load_runs("best", "mnist") if run.setting == "best"}
+    figure = figures.tries(dict.fromkeys(names, (runs, {})), sharex=True)
+    assert len(figure.axes) == 2 * len(names)
+    assert [axis.get_title() for axis in figure.axes[::2]] == list(names)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["test", "validation", "with labels"]
+    assert len({axis.get_xlim() for axis in figure.axes[::2]}) == 1
 
 
 def test_lines_of_seeds_share_a_scale():

@@ -9,7 +9,7 @@ import statistics
 import pytest
 
 from csae import records, schema
-from csae.evaluation import mean_interval
+from csae.evaluation import accuracy_interval, mean_interval
 from csae.recipes import Recipe
 from csae.training import Machine
 
@@ -249,3 +249,45 @@ def test_runs_are_described_in_a_few_words(record):
 )
 def test_machines_are_described_in_a_few_words(environment, words):
     assert records.describe_machine({"device_name": "a machine"} | environment) == words
+
+
+def test_gains_pair_the_seeds_that_both_settings_have(record):
+    runs = [own(record, seed=seed) for seed in (2, 0, 10)]
+    better = {"validation": {"accuracy": 0.75, "psnr": 25.0}}
+    runs += [own(record, setting="a", seed=seed, **better) for seed in (1, 2, 0)]
+    assert records.gains(runs, "a", "b", "validation_psnr") == (5.0, 3.0)
+    assert records.gains(runs, "b", "a", "validation_psnr") == (-5.0, -3.0)
+    with pytest.raises(ValueError, match="old must be"):
+        records.gains(runs, "a", "c", "validation_psnr")
+    with pytest.raises(ValueError, match="name must be"):
+        records.gains(runs, "a", "b", "sharpness")
+
+
+def test_accuracy_over_images_has_an_interval_unless_no_classes_were_learned(record):
+    found = records.over_images(record, "test")
+    accuracy = record.measured("test_accuracy")
+    assert found.values == (accuracy,)
+    assert (found.low, found.high) == accuracy_interval(accuracy, 10_000)
+    nameless = dataclasses.replace(record.recipe, classification_weight=0.0)
+    without = records.over_images(dataclasses.replace(record, recipe=nameless), "test")
+    assert without.values == ()
+    assert math.isnan(without.mean)
+    by_distance = dataclasses.replace(nameless, centroid_weight=1.0)
+    by_distance = dataclasses.replace(record, recipe=by_distance)
+    assert records.over_images(by_distance, "test") == found
+    assert records.describe_run(by_distance)["test accuracy"] == f"{accuracy:.2%}"
+    with pytest.raises(ValueError, match="part must be"):
+        records.over_images(record, "train")
+    with pytest.raises(ValueError, match="name must be"):
+        records.over_images(dataclasses.replace(record, test=None), "test")
+
+
+def test_a_tested_run_is_described_beside_its_twin(record):
+    alone = records.describe_tested(record)
+    assert alone["seed"] == "0"
+    assert alone["its twin"] == "not run"
+    assert alone["test accuracy (95 % interval)"].startswith(f"{record.test['accuracy']:.2%} (")
+    test = {**record.test, "psnr": record.test["psnr"] + 1}
+    twin = dataclasses.replace(record, test=test)
+    beside = records.describe_tested(record, twin)
+    assert beside["its twin"] == f"{test['psnr']:.2f} dB, +1.00"

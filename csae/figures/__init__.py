@@ -10,6 +10,12 @@ from csae.figures.charts import (
     stacked_bars,
     two_probabilities,
 )
+from csae.figures.comparisons import (
+    accuracy_and_psnr,
+    measure_lines,
+    settings_table,
+    tries,
+)
 from csae.figures.engineering import (
     growing_cost,
     queue_sketch,
@@ -34,6 +40,7 @@ from csae.figures.style import INK, PALETTE, table, use_style
 __all__ = [
     "INK",
     "PALETTE",
+    "accuracy_and_psnr",
     "arrangement",
     "arrow",
     "centroid_map",
@@ -46,18 +53,21 @@ __all__ = [
     "image_rows",
     "interval",
     "labelled_bars",
+    "measure_lines",
     "polygon_plane",
     "queue_sketch",
     "roofline",
     "runs_and_twins",
     "seed_lines",
     "settings",
+    "settings_table",
     "shadow",
     "shadow_by_class",
     "show_row",
     "speed_curves",
     "stacked_bars",
     "table",
+    "tries",
     "two_probabilities",
     "use_style",
 ]

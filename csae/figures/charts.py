@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -123,20 +125,32 @@ def seed_lines(
 
 
 def settings(
-    axis: Axes, spreads: Mapping[str, Spread], *, labels: Mapping[str, str] | None = None
+    axis: Axes,
+    spreads: Mapping[str, Spread],
+    *,
+    labels: Mapping[str, str] | None = None,
+    scale: float = 1.0,
+    colour: int = 0,
+    intervals: bool = True,
 ) -> None:
     """Draw what `csae.records.spread` found: a row a setting, its seeds, their mean and interval.
 
     Args:
         axis: Where to draw; name its x axis after the figure and its unit.
-        spreads: By setting, from above to below.
+        spreads: By setting, from above to below. One without values leaves its row empty.
         labels: Other names for some of the settings.
+        scale: What to multiply values by, such as 100 for per cent.
+        colour: Of the seeds' marks, an index of `PALETTE`. Their shapes tell seeds apart, in the
+            order of the values: circle, square, triangle, diamond, triangle upside down, and again.
+        intervals: Whether to draw them. Those of two seeds are so wide that they hide the rest.
     """
     for row, found in enumerate(spreads.values()):
-        axis.plot(found.values, [row] * len(found.values), "o", color=PALETTE[0], alpha=0.6)
+        for value, mark in zip(found.values, itertools.cycle("os^Dv"), strict=False):
+            axis.plot(scale * value, row, mark, color=PALETTE[colour], alpha=0.7)
+        if intervals and not math.isnan(found.low):
+            axis.plot([scale * found.low, scale * found.high], [row, row], color=INK, linewidth=1)
         if len(found.values) > 1:
-            axis.plot([found.low, found.high], [row, row], color=INK)
-            axis.plot(found.mean, row, "|", color=INK, markersize=14)
+            axis.plot(scale * found.mean, row, "|", color=INK, markersize=14)
     names = [(labels or {}).get(setting, setting) for setting in spreads]
     axis.set_yticks(range(len(names)), names)
-    axis.invert_yaxis()
+    axis.set_ylim(len(names) - 0.5, -0.5)

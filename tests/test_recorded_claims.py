@@ -1,0 +1,596 @@
+"""What chapters say of recorded runs, held against the records.
+
+A test stands for a claim of a chapter's text, and its name or its docstring says for which. What a
+page trains or computes by itself, it asserts by itself.
+"""
+
+import dataclasses
+import itertools
+import math
+import statistics
+
+import pytest
+
+from csae.data import Augmentation
+from csae.recipes import recipe
+from csae.records import gains, load_benchmark, load_runs, over_images, spread
+
+ACCURACY, PSNR = "validation_accuracy", "validation_psnr"
+
+
+def by_setting(experiment, dataset=None, seed=0):
+    """Records of one seed by setting."""
+    return {run.setting: run for run in load_runs(experiment, dataset) if run.seed == seed}
+
+
+def by_seed(experiment, setting, dataset=None):
+    """Records of one setting by seed."""
+    return {run.seed: run for run in load_runs(experiment, dataset) if run.setting == setting}
+
+
+def leads_of_twins(experiment, dataset):
+    """By how many decibels of PSNR on test images a run's twin without labels is ahead, by seed."""
+    runs, twins = (by_seed(experiment, name, dataset) for name in ("best", "unlabelled"))
+    return {
+        seed: twin.measured("test_psnr") - runs[seed].measured("test_psnr")
+        for seed, twin in twins.items()
+    }
+
+
+def on_test_images(experiment, what, dataset="mnist"):
+    """What all seeds of the recipe "best" reached on test images, accuracies in per cent."""
+    scale = 100 if what == "accuracy" else 1
+    runs = by_seed(experiment, "best", dataset).values()
+    return [scale * run.measured(f"test_{what}") for run in runs]
+
+
+# Learning in a minute
+
+
+@pytest.fixture(scope="module")
+def short():
+    return {"digits": load_runs("quick-mnist"), "clothes": load_runs("quick-fashion-mnist")}
+
+
+def in_points(runs, new, old):
+    return [100 * gain for gain in gains(runs, new, old, ACCURACY)]
+
+
+def test_short_runs_were_made_in_float32_with_two_seeds(short):
+    """The chapter: "each with the seeds 0 and 1", "all were made in float32"; so are its curves."""
+    for runs in short.values():
+        assert {run.machine.precision for run in runs} == {"fp32"}
+        for setting in {run.setting for run in runs}:
+            assert [run.seed for run in runs if run.setting == setting] == [0, 1]
+
+
+def test_batches_of_64_name_the_class_about_as_well_and_reconstruct_better(short):
+    digits = short["digits"], "batch-64", "batch-256-shift-1"
+    assert max(map(abs, in_points(*digits))) < 0.25
+    assert all(0.8 < gain < 1.5 for gain in gains(*digits, PSNR))
+    clothes = short["clothes"], "batch-64", "batch-256"
+    points = in_points(*clothes)
+    assert -0.4 < min(points) < 0 < max(points) < 0.2
+    assert all(0.4 < gain < 0.8 for gain in gains(*clothes, PSNR))
+
+
+@pytest.mark.parametrize("kind", ["digits", "clothes"])
+@pytest.mark.parametrize("pair", [("muon", "batch-64"), ("muon-few", "batch-64-few")])
+def test_muon_is_ahead_wherever_the_two_see_as_many_images(short, kind, pair):
+    assert min(in_points(short[kind], *pair)) > 0.1
+    assert min(gains(short[kind], *pair, PSNR)) > 0.3
+
+
+def test_muon_with_half_of_the_digits_comes_within_a_fifth_of_a_point(short):
+    """And stays behind in PSNR."""
+    few = short["digits"], "muon-few", "batch-64"
+    assert all(-0.2 < p < 0 for p in in_points(*few))
+    assert max(gains(*few, PSNR)) < 0
+
+
+def test_less_than_half_of_the_clothes_cost_muon_about_a_point(short):
+    """And AdamW "more than half as much again"."""
+    assert all(-1.5 < p < -0.5 for p in in_points(short["clothes"], "muon-few", "batch-64"))
+    muon, adamw = (
+        statistics.mean(in_points(short["clothes"], "batch-64", few))
+        for few in ("muon-few", "batch-64-few")
+    )
+    assert 0.9 < muon < 1.2 < 1.6 < adamw < 1.9
+    assert adamw > 1.5 * muon
+
+
+def test_mirroring_showed_no_use_where_clothes_are_seen_once(short):
+    """One seed gained more than half a point, the other lost a tenth; in PSNR both gained."""
+    plain = short["clothes"], "muon-fewer-plain", "muon-few"
+    lost, gained = in_points(*plain)
+    assert -0.15 < lost < -0.05 < 0.5 < gained < 1
+    assert min(gains(*plain, PSNR)) > 0
+
+
+@pytest.fixture(scope="module")
+def long_runs():
+    adamw = by_seed("best-mnist-labels", "smoothing-0.01-decay")
+    return by_seed("muon-mnist", "supervised")[0], list(adamw.values())
+
+
+def test_long_runs_have_all_settings_of_the_strong_recipe_but_the_optimiser(long_runs):
+    strong = recipe("best", "mnist").training
+    muon, adamw = long_runs
+    assert muon.recipe.training.optimizer == "muon"
+    assert [run.recipe.training.optimizer for run in adamw] == ["adamw"] * 2
+    for run in (muon, *adamw):
+        as_strong = {"optimizer": strong.optimizer, "seed": strong.seed}
+        assert dataclasses.replace(run.recipe.training, **as_strong) == strong
+
+
+def test_long_training_with_muon_is_ahead_in_psnr_and_equal_in_accuracy(long_runs):
+    """By several times what AdamW's seeds differ; "a few images of five thousand"."""
+    muon, adamw = long_runs
+    levels = [run.measured(PSNR) for run in adamw]
+    lead = muon.measured(PSNR) - max(levels)
+    assert lead > 0.3
+    assert lead > 3 * (max(levels) - min(levels))
+    for run in adamw:
+        assert abs(muon.measured(ACCURACY) - run.measured(ACCURACY)) < 0.001
+
+
+def test_quick_reaches_its_accuracies_as_the_median_of_three_runs():
+    """99 % on digits and 90 % on clothes; one of the runs on clothes misses them."""
+    rows = {row["dataset"]: row for row in load_benchmark("time-to-accuracy")["runs"]}
+    for name, aim in (("mnist", 0.99), ("fashion-mnist", 0.9)):
+        reached = [run["accuracy"] for run in rows[name]["runs"]]
+        assert len(reached) == 3
+        assert rows[name]["accuracy"] == statistics.median(reached) > aim
+    assert sum(run["accuracy"] < 0.9 for run in rows["fashion-mnist"]["runs"]) == 1
+
+
+def test_the_timed_runs_took_the_images_that_quick_takes():
+    for row in load_benchmark("time-to-accuracy")["runs"]:
+        quick = recipe(row["recipe"], row["dataset"]).training
+        steps = quick.epochs * (quick.images_per_epoch // quick.batch_size)
+        assert {run["images"] for run in row["runs"]} == {steps * quick.batch_size}
+
+
+# Autoencoder design
+
+
+def test_short_and_long_runs_of_the_published_network_are_decibels_apart():
+    """After two epochs the strong recipe stands no higher than the short runs, and rises later."""
+    runs = load_runs("networks")
+    (epochs,) = {run.recipe.training.epochs for run in runs}
+    short = spread(runs, PSNR)["dim-40"].values
+    for run in by_seed("best", "unlabelled", "fashion-mnist").values():
+        path = [epoch["validation_psnr"] for epoch in run.history]
+        assert path[epochs - 1] < max(short)
+        assert path[epochs - 1] + 2 < path[-1]
+
+
+def test_more_dimensions_hold_more_in_every_recorded_run():
+    found = spread(load_runs("networks"), PSNR)
+    for few, many in itertools.pairwise((2, 10, 40, 128)):
+        assert max(found[f"dim-{few}"].values) < min(found[f"dim-{many}"].values)
+
+
+# Noise injection
+
+
+NOISES = (0.0, 0.04, 0.15, 0.5)
+
+
+def test_with_each_seed_more_noise_means_less_fidelity():
+    levels = [spread(load_runs("noise"), PSNR)[f"noise-{size}"].values for size in NOISES]
+    for same_seed in zip(*levels, strict=True):
+        assert list(same_seed) == sorted(same_seed, reverse=True)
+
+
+def test_accuracy_on_clean_images_shows_no_such_order():
+    """It differs by about as much between seeds as between sizes of the noise."""
+    found = spread(load_runs("noise"), ACCURACY)
+    means = [found[f"noise-{size}"].mean for size in NOISES]
+    assert means not in (sorted(means), sorted(means, reverse=True))
+    between_seeds = max(max(each.values) - min(each.values) for each in found.values())
+    assert max(means) - min(means) < between_seeds
+
+
+@pytest.fixture(params=(0, 1))
+def no_noise_and_most(request):
+    found = by_setting("noise", seed=request.param)
+    return found["noise-0.0"].measures, found["noise-0.5"].measures
+
+
+def test_training_noise_protects_against_noise_on_codes_not_on_pixels(no_noise_and_most):
+    """The largest size "does harm to accuracy and fidelity alike" under noise on pixels."""
+    none, most = no_noise_and_most
+    assert most["accuracy_codes_3"] > none["accuracy_codes_3"] + 0.1
+    assert most["psnr_codes_2"] > none["psnr_codes_2"] + 2
+    assert most["accuracy_pixels_0.3"] < none["accuracy_pixels_0.3"] - 0.05
+    assert most["psnr_pixels_0.3"] < none["psnr_pixels_0.3"] - 0.5
+
+
+def test_most_of_the_smaller_jacobian_is_growth(no_noise_and_most):
+    """It falls by two orders of magnitude; only a small factor remains once growth is removed."""
+    none, most = no_noise_and_most
+    fell = none["squared_jacobian"] / most["squared_jacobian"]
+    grew = most["spread"] / none["spread"]
+    assert fell > 30
+    assert grew > 3
+    assert fell / grew**2 < 10
+
+
+def test_stretch_goes_on_falling_in_one_seed_and_returns_in_the_other():
+    runs = load_runs("noise")
+    falls, returns = [], []
+    for seed in (0, 1):
+        stretch = [by_setting("noise", seed=seed)[f"noise-{f}"].measures["stretch"] for f in NOISES]
+        assert stretch[2] < stretch[0]
+        (falls if stretch[3] < stretch[2] else returns).append(seed)
+    assert len(runs) == 8
+    assert len(falls) == len(returns) == 1
+
+
+# Full training
+
+
+def test_the_record_of_the_pretrained_model_rose_until_its_end():
+    """History: did it still improve at the end? "Here, slightly." The rate went to zero."""
+    (record,) = load_runs("first-models", "fashion-mnist")
+    seen = [epoch["validation_accuracy"] for epoch in record.history]
+    assert seen[0] < 0.87 < 0.93 < seen[-1]
+    assert 0 <= seen[-1] - seen[-2] < 0.005
+    largest = record.recipe.training.learning_rate
+    assert record.history[-1]["learning_rate"] < largest / 100_000
+
+
+# A strong recipe: the search
+
+
+THIRD_ROUND = ("shift-20", "shift-reconstruction-30-20", "shift-reconstruction-100-20")
+
+
+@pytest.fixture(scope="module")
+def searched():
+    """Records of the first two rounds by setting."""
+    clothes, digits = by_setting("best-fashion-mnist"), by_setting("best-mnist")
+    return {
+        "clothes": clothes,
+        "digits": {name: run for name, run in digits.items() if name not in THIRD_ROUND},
+    }
+
+
+def change(runs, new, old, what=ACCURACY):
+    return runs[new].measured(what) - runs[old].measured(what)
+
+
+def error(run):
+    """Standard error of a difference of two such accuracies on different images."""
+    right, images = run.measured(ACCURACY), run.data["validation"].images
+    return math.sqrt(2 * right * (1 - right) / images)
+
+
+def test_the_search_had_one_seed_and_two_rounds(searched):
+    """Six epochs, two settings for clothes twenty-four; then twenty and forty."""
+    every = [run for runs in searched.values() for run in runs.values()]
+    assert {
+        run.seed for name in ("best-fashion-mnist", "best-mnist") for run in load_runs(name)
+    } == {0}
+    lengths = sorted(run.recipe.training.epochs for run in every)
+    assert lengths[-5:] == [20, 24, 24, 40, 40]
+    assert set(lengths[:-5]) == {6}
+    assert {run.recipe.training.optimizer for run in every} == {"adamw"}
+
+
+def test_for_clothes_batches_of_128_were_ahead_within_the_error(searched):
+    runs = searched["clothes"]
+    assert 0 < change(runs, "flip", "flip-batch-256") < error(runs["flip"])
+
+
+def test_for_clothes_each_change_costs_little_and_all_together_too_much(searched):
+    """Accuracy in six epochs fell with each; each step within twice the error, their sum not."""
+    runs = searched["clothes"]
+    order = ("flip", "shift", "shift-erase", "warp-erase")
+    six = [runs[setting].measured(ACCURACY) for setting in order]
+    steps = [a - b for a, b in itertools.pairwise(six)]
+    assert min(steps) > 0
+    assert max(steps) < 2 * error(runs["flip"]) < sum(steps)
+    assert change(runs, "shift-erase", "flip") < -2 * error(runs["flip"])
+
+
+def test_for_clothes_the_gap_shrank_to_a_fraction_in_longer_training(searched):
+    runs = searched["clothes"]
+    after_24 = change(runs, "shift-erase-24", "flip-24")
+    assert -error(runs["flip"]) < after_24 < 0
+    assert after_24 > change(runs, "shift-erase", "flip") / 2
+    assert change(runs, "shift-erase-24", "flip-24", PSNR) < 0
+
+
+def test_for_clothes_three_changes_are_ahead_after_forty_epochs_for_a_tenth_of_a_decibel(searched):
+    """By less than the error."""
+    runs = searched["clothes"]
+    assert 0 < change(runs, "light-shift-erase-40", "flip-40") < error(runs["flip"])
+    assert -0.15 < change(runs, "light-shift-erase-40", "flip-40", PSNR) < -0.05
+
+
+def test_mirroring_alone_was_ahead_for_most_of_the_way_and_left_little_to_learn(searched):
+    """At the end the three changes were; the cross-entropy of mirroring came near its lowest."""
+    names = ("flip-40", "light-shift-erase-40")
+    histories = [searched["clothes"][name].history for name in names]
+    mirrored, changed = ([epoch["validation_accuracy"] for epoch in h] for h in histories)
+    assert sum(mirrored[5:25]) > sum(changed[5:25])
+    assert sum(changed[-5:]) > sum(mirrored[-5:])
+    least = recipe("best", "fashion-mnist").smoothing / 10  # of each wrong class
+    most = 1 - 9 * least
+    floor = -most * math.log(most) - 9 * least * math.log(least)
+    by_heart, open_to_learn = (history[-1]["classification"] - floor for history in histories)
+    assert 0 < 2 * by_heart < open_to_learn
+
+
+def test_for_digits_all_accuracies_of_six_epochs_lay_within_twice_the_error(searched):
+    """The strongest changes were in front, and cost more than a decibel."""
+    runs = searched["digits"]
+    six = {
+        name: run.measured(ACCURACY)
+        for name, run in runs.items()
+        if run.recipe.classification_weight and run.recipe.training.epochs == 6
+    }
+    assert max(six.values()) - min(six.values()) < 2 * error(runs["warp"])
+    assert max(six, key=six.get) == "warp-erase"
+    assert change(runs, "warp", "shift", PSNR) < -1
+
+
+def test_a_weight_of_30_wins_back_two_fifths_to_a_half_of_what_labels_cost(searched):
+    """It cost accuracy: about twice the error on clothes, under one and a half on digits."""
+    for kind, usual, (low, high) in (
+        ("clothes", "shift-erase", (1.8, 2.2)),
+        ("digits", "warp", (1, 1.5)),
+    ):
+        runs = searched[kind]
+        won_back = change(runs, "reconstruction-30", usual, PSNR)
+        assert 0.38 < won_back / change(runs, "unsupervised", usual, PSNR) < 0.5
+        assert low < -change(runs, "reconstruction-30", usual) / error(runs[usual]) < high
+
+
+def test_twenty_epochs_of_weight_30_equal_six_of_weight_10_and_are_a_decibel_better(searched):
+    longer = searched["digits"], "reconstruction-30-20", "warp"
+    assert abs(change(*longer)) < error(searched["digits"]["warp"])
+    assert change(*longer, PSNR) > 1
+
+
+# A strong recipe: what the speed costs
+
+
+@pytest.fixture(scope="module")
+def precisions():
+    return load_runs("precision")
+
+
+def test_bfloat16_leaves_the_psnr_where_it_was(precisions):
+    """To a few hundredths of a decibel, seed by seed; seeds tell no quarter of a point."""
+    decibels = gains(precisions, "bf16", "fp32", PSNR)
+    assert len(decibels) == 3
+    assert max(map(abs, decibels)) < 0.05
+    assert abs(statistics.mean(gains(precisions, "bf16", "fp32", ACCURACY))) < 0.005
+
+
+def test_the_larger_batch_costs_every_seed_accuracy_and_psnr(precisions):
+    """The PSNR falls by about a decibel, as the figure's description says."""
+    larger = precisions, "bf16-batch-512", "bf16"
+    assert max(gains(*larger, ACCURACY)) < 0
+    assert all(-1.25 < gain < -0.75 for gain in gains(*larger, PSNR))
+
+
+# A strong recipe: on the test images
+
+
+def test_on_clothes_every_seed_is_above_94_per_cent_seed_0_by_two_images():
+    """ "All intervals reach below"."""
+    scores = on_test_images("best", "accuracy", "fashion-mnist")
+    assert len(scores) == 3
+    assert scores[0] == min(scores)
+    assert round(100 * (min(scores) - 94)) == 2  # images of 10,000
+    for run in by_seed("best", "best", "fashion-mnist").values():
+        assert over_images(run, "test").low < 0.94
+
+
+def test_on_clothes_the_three_twins_are_just_under_a_decibel_ahead():
+    leads = leads_of_twins("best", "fashion-mnist")
+    assert len(leads) == 3
+    assert all(0.9 < lead < 1 for lead in leads.values())
+
+
+def test_on_clothes_each_validation_accuracy_is_higher_and_that_of_seed_0_the_least():
+    more = {
+        seed: run.history[-1]["validation_accuracy"] - run.measured("test_accuracy")
+        for seed, run in by_seed("best", "best", "fashion-mnist").items()
+    }
+    assert 0 < more[0] == min(more.values())
+
+
+def test_the_first_try_on_digits_falls_short_of_both_aims():
+    """Its mean is below 99.6 %, and its one twin is ahead by more than a decibel."""
+    assert 99.5 < statistics.mean(on_test_images("best-first-form", "accuracy")) < 99.6
+    (lead,) = leads_of_twins("best-first-form", "mnist").values()
+    assert 1 < lead < 1.5
+
+
+def test_an_older_run_did_as_well_on_digits_in_half_the_epochs():
+    """With shifts alone, a weight of 10 and batches of 256; it remains the most accurate."""
+    (old,) = load_runs("first-models", "mnist")
+    best = 100 * old.measured("test_accuracy")
+    assert best > max(on_test_images("best-first-form", "accuracy"))
+    assert best > max(on_test_images("best-second-form", "accuracy"))
+    tries = statistics.mean(on_test_images("best-first-form", "psnr"))
+    assert abs(old.measured("test_psnr") - tries) < 0.1
+    assert old.recipe.training.augmentation == Augmentation(shift=2)
+    assert old.recipe.reconstruction_weight == 10
+    assert old.recipe.training.batch_size == 256
+    (first,) = {r.recipe.training.epochs for r in load_runs("best-first-form")}
+    assert 2 * old.recipe.training.epochs == first
+
+
+# A strong recipe: the third round and the second try
+
+
+@pytest.fixture(scope="module")
+def twenty_epochs():
+    """Warping with the weight of 30, and the third round: shifts with 100, 30 and 10."""
+    found = by_setting("best-mnist")
+    shifts = (
+        "shift-reconstruction-100-20",
+        "shift-reconstruction-30-20",
+        "shift-20",
+    )
+    return [found[name] for name in ("reconstruction-30-20", *shifts)]
+
+
+def test_three_of_the_four_are_alike_in_accuracy_and_differ_in_fidelity(twenty_epochs):
+    """Without warping over a decibel and a half; half a decibel for the weight of 30."""
+    warped, _, heavy, light = twenty_epochs
+    within = error(by_setting("best-mnist")["warp"])
+    for other in (warped, light):
+        assert abs(heavy.measured(ACCURACY) - other.measured(ACCURACY)) < within
+    assert 1.5 < heavy.measured(PSNR) - warped.measured(PSNR) < 1.75
+    assert 0.5 < heavy.measured(PSNR) - light.measured(PSNR) < 0.65
+
+
+def test_the_weight_of_100_pays_for_a_little_fidelity_with_over_four_times_the_error(twenty_epochs):
+    """More than half a point of accuracy for four tenths of a decibel."""
+    _, too_heavy, heavy, _ = twenty_epochs
+    lost = heavy.measured(ACCURACY) - too_heavy.measured(ACCURACY)
+    assert 4 < lost / error(by_setting("best-mnist")["warp"]) < 6
+    assert lost > 0.005
+    assert 0.3 < too_heavy.measured(PSNR) - heavy.measured(PSNR) < 0.5
+
+
+def test_the_third_round_was_made_in_float32_the_first_two_in_bfloat16(twenty_epochs, searched):
+    assert {run.machine.precision for run in twenty_epochs[1:]} == {"fp32"}
+    first_two = [run for runs in searched.values() for run in runs.values()]
+    assert {run.machine.precision for run in first_two} == {"bf16"}
+
+
+def test_the_second_try_is_as_accurate_and_more_than_a_decibel_and_a_half_better():
+    """The means differ by two images in ten thousand, seeds by more; still under 99.6 %."""
+    before, after = (
+        on_test_images(name, "accuracy") for name in ("best-first-form", "best-second-form")
+    )
+    lost = statistics.mean(before) - statistics.mean(after)
+    assert round(100 * lost) == 2  # images of 10,000
+    assert 0 < lost < statistics.stdev(after)
+    assert 99.5 < statistics.mean(after) < 99.6
+    before, after = (
+        on_test_images(name, "psnr") for name in ("best-first-form", "best-second-form")
+    )
+    assert 1.5 < statistics.mean(after) - statistics.mean(before) < 1.8
+
+
+def test_the_second_twin_is_ahead_by_1_1_where_it_was_1_2():
+    """And is itself a decibel and a half better than the first."""
+    (before,) = leads_of_twins("best-first-form", "mnist").values()
+    (after,) = leads_of_twins("best-second-form", "mnist").values()
+    assert 1.05 < after < 1.15 < before < 1.25
+    first, second = (
+        by_seed(name, "unlabelled")[0].measured("test_psnr")
+        for name in ("best-first-form", "best-second-form")
+    )
+    assert 1.4 < second - first < 1.6
+
+
+# A strong recipe: the fourth round and the third try
+
+
+@pytest.fixture(scope="module")
+def fourth():
+    """Mean accuracy and the twin's mean lead in dB, by setting, and all mean PSNRs."""
+    runs = load_runs("best-mnist-labels")
+    labelled = [run for run in runs if run.recipe.classification_weight]
+    accuracies = {name: s.mean for name, s in spread(labelled, ACCURACY).items()}
+    psnrs = {name: found.mean for name, found in spread(runs, PSNR).items()}
+    leads = {}
+    for name in accuracies:
+        same = [change for change in ("-erase", "-light-warp") if name.endswith(change)]
+        leads[name] = psnrs["unsupervised" + "".join(same)] - psnrs[name]
+    return accuracies, leads, psnrs
+
+
+def test_the_rule_takes_the_smoothing_of_0_01_with_the_stronger_decay(fourth):
+    """The most accurate within a decibel of its twin; near ties go by PSNR. It is "best" now."""
+    accuracies, leads, psnrs = fourth
+    within = [name for name in accuracies if leads[name] <= 1]
+    top = max(accuracies[name] for name in within)
+    images = load_runs("best-mnist-labels")[0].data["validation"].images
+    half = math.sqrt(top * (1 - top) / images) / 2
+    near = [name for name in within if top - accuracies[name] <= half]
+    chosen = max(near, key=psnrs.get)
+    assert chosen == "smoothing-0.01-decay"
+    now = recipe("best", "mnist")
+    assert now.smoothing == 0.01
+    for run in by_seed("best-mnist-labels", chosen).values():
+        assert now.training.weight_decay == run.recipe.training.weight_decay
+
+
+def test_less_smoothing_gained_less_than_a_tenth_of_a_decibel(fourth):
+    """From 0.1 to 0.01; and at 0.001 it was worse than at the start."""
+    _, leads, _ = fourth
+    start, mild, loose, none = (leads[f"smoothing-{s}"] for s in (0.1, 0.03, 0.01, 0.001))
+    assert none > start > mild > loose
+    assert 0.03 < start - loose < 0.1
+
+
+def test_stronger_weight_decay_brought_about_as_much_again(fourth):
+    _, leads, _ = fourth
+    assert 0.03 < leads["smoothing-0.01"] - leads["smoothing-0.01-decay"] < 0.12
+
+
+def test_erasing_and_slight_warping_do_not_shorten_the_distance(fourth):
+    _, leads, _ = fourth
+    assert min(leads[f"smoothing-0.01-{change}"] for change in ("erase", "light-warp")) > 1
+
+
+def test_the_weight_of_100_pays_with_accuracy_and_that_of_10_with_fidelity(fourth):
+    """That of 10 is in front by less than half an error, a decibel and a half behind its twin."""
+    accuracies, leads, _ = fourth
+    light, heavy = (f"smoothing-0.01-reconstruction-{weight}" for weight in (10, 100))
+    assert accuracies[heavy] < 0.99
+    chosen = accuracies["smoothing-0.01-decay"]
+    run = by_setting("best-mnist-labels")["smoothing-0.01-decay"]
+    assert max(accuracies, key=accuracies.get) == light
+    assert 0 < accuracies[light] - chosen < error(run) / 2
+    assert leads[light] > 1.5
+
+
+def test_the_fourth_round_lacks_the_seeds_that_time_did_not_allow():
+    """No third seed, and for four settings no second."""
+    runs = load_runs("best-mnist-labels")
+    seeds = {}
+    for run in runs:
+        seeds.setdefault(run.setting, []).append(run.seed)
+    assert len(seeds) == 12
+    assert sorted(map(len, seeds.values())) == [1] * 4 + [2] * 8
+    assert {run.machine.precision for run in runs} == {"fp32"}
+
+
+def test_the_third_try_misses_both_aims_narrowly():
+    """99.55 % where 99.6 were wanted; the twins lead by 1.02 dB where one was allowed."""
+    leads = leads_of_twins("best", "mnist")
+    lead = statistics.mean(leads.values())
+    assert len(leads) == 3
+    assert round(statistics.mean(on_test_images("best", "accuracy")), 2) == 99.55
+    assert round(lead, 2) == 1.02
+    assert 0.9 < min(leads.values()) < 1 < lead < max(leads.values()) < 1.15
+
+
+def test_the_third_try_is_a_seventh_of_a_decibel_better_and_as_accurate():
+    """The accuracy is the same within the seeds."""
+    before, after = (on_test_images(name, "accuracy") for name in ("best-second-form", "best"))
+    assert 0 < statistics.mean(before) - statistics.mean(after) < statistics.stdev(after)
+    before, after = (on_test_images(name, "psnr") for name in ("best-second-form", "best"))
+    assert 0.1 < statistics.mean(after) - statistics.mean(before) < 0.2
+
+
+def test_the_run_of_seed_0_made_twice_on_a_gpu_differs_as_two_seeds_do():
+    """In accuracy, that is; both have the same settings."""
+    once = by_seed("best-mnist-labels", "smoothing-0.01-decay")
+    again = by_seed("best", "best", "mnist")[0]
+    assert once[0].recipe == again.recipe
+    last = again.history[-1]
+    assert 0.001 < once[0].measured(ACCURACY) - last["validation_accuracy"] < 0.0015
+    assert abs(once[0].measured(PSNR) - last["validation_psnr"]) < 0.05
