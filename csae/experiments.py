@@ -23,10 +23,11 @@ import torch
 
 from csae import checks, runs
 from csae.data import SAMPLES, ImageDataset, load_dataset
+from csae.models import Autoencoder
 from csae.recipes import Recipe
 from csae.records import Record, book_runs, load_record, write_record
 from csae.runs import Measure, Run
-from csae.training import Machine
+from csae.training import Machine, Metrics
 
 _IS_INSTALLED = (Path(__file__).parent / "results").is_dir()
 # In the book's repository, whatever the working folder; else in that.
@@ -173,6 +174,7 @@ def run_task(
     *,
     machine: Machine | None = None,
     folder: Path | None = None,
+    on_epoch: Callable[[Autoencoder, Metrics], None] | None = None,
     progress: bool = True,
 ) -> Run:
     """Make one run of an experiment.
@@ -183,6 +185,7 @@ def run_task(
         parts: The parts of its data set; loaded where they are not given.
         machine: What to compute with; this one's fastest device by default.
         folder: Where settings, state, weights and record are kept; None to keep nothing.
+        on_epoch: Called with the model and an epoch's metrics, in the first process only.
         progress: Whether to show a progress bar.
     """
     recipe = experiment.recipe(task)
@@ -201,6 +204,7 @@ def run_task(
         machine=machine,
         folder=folder,
         measure=experiment.measure,
+        on_epoch=on_epoch,
         progress=progress,
     )
 

@@ -178,6 +178,20 @@ def test_further_measures_go_into_the_record(parts):
     assert "accuracy" not in run.record.validation
 
 
+def test_a_run_can_be_watched(parts):
+    seen = []
+    run = experiments.run_task(
+        tiny(base=tiny().base.change(epochs=2)),
+        Task("mnist-sample", "plain", 0),
+        parts,
+        machine=CPU,
+        on_epoch=lambda model, metrics: seen.append((model, metrics["loss"])),
+        progress=False,
+    )
+    assert [loss for _, loss in seen] == [epoch["loss"] for epoch in run.record.history]
+    assert all(model is run.model for model, _ in seen)
+
+
 def test_an_experiment_makes_what_has_no_record(book, few, tmp_path, monkeypatch):
     """And files it as the book's records lie."""
     monkeypatch.setattr(experiments, "SAMPLES", ())
