@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
+import csae
 from csae import figures
 from csae.centroids import orthoplex, simplex
 from csae.records import Spread, load_runs, spread
@@ -276,3 +277,19 @@ def test_the_users_settings_do_not_matter():
 
 def drawn_upright(figure):
     return all(axis.images[0].origin == "upper" for axis in figure.axes)
+
+
+def test_the_pipeline_names_the_class_and_leaves_the_model_as_it_was():
+    model, _ = csae.load_pretrained("fashion-mnist")
+    test = csae.load_dataset("fashion-mnist", "test", sample=True)
+    model.train()
+    figure = figures.pipeline(model, test.images[0], test.classes)
+    assert model.training
+    written = [text.get_text() for text in figure.axes[0].texts]
+    said = test.classes[csae.predict(model, test.first(1)).labels[0]]
+    assert any(text.endswith(f"says: {said}") for text in written)
+    plt.close(figure)
+    with pytest.raises(ValueError, match="classes must be 10 names, got 2"):
+        figures.pipeline(model, test.images[0], ["a", "b"])
+    with pytest.raises(ValueError, match="image must"):
+        figures.pipeline(model, test.images[0] / 255, test.classes)

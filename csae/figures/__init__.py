@@ -35,6 +35,7 @@ from csae.figures.geometry import (
     shadow_by_class,
 )
 from csae.figures.images import image_rows, show_row
+from csae.figures.pipeline import pipeline
 from csae.figures.style import INK, PALETTE, table, use_style
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "interval",
     "labelled_bars",
     "measure_lines",
+    "pipeline",
     "polygon_plane",
     "queue_sketch",
     "roofline",
