@@ -18,6 +18,7 @@ from csae import (
     generation,
     kinds,
     losses,
+    measures,
     models,
     muon,
     networks,
@@ -63,6 +64,7 @@ OUT_OF_RANGE = [*NO_LABELS, LABELS + 1]
 CENTROIDS = centroids.simplex(3, 4, scale=2.0).float()
 CONFIG = networks.NetworkConfig(latent_dim=4, widths=(8, 8), image_size=28)
 IMAGES = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+PICTURES = torch.rand(12, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 
 
 @functools.cache
@@ -166,6 +168,67 @@ CASES = [
     (evaluation.reconstruct, {"model": model(10), "dataset": sample()}, {
         "batch_size": [*NO_COUNT, 0],
     }),
+    *[(measure, {"images": PICTURES, "reconstructions": PICTURES}, {
+        "images": [*NO_IMAGES, PICTURES[:1], PICTURES * 255, PICTURES * math.nan],
+        "reconstructions": [*NO_IMAGES, PICTURES[:1]],
+    }) for measure in (evaluation.ssim, evaluation.gradient_energy_kept, evaluation.band_errors,
+                       evaluation.fidelity_measures)],
+    (evaluation.band_errors, {"images": PICTURES, "reconstructions": PICTURES}, {
+        "levels": [*NO_COUNT, 0],
+    }),
+    (evaluation.class_probabilities, {"similarities": CODES, "scale": 2.0}, {
+        "similarities": [*NO_CODES, CODES * math.nan], "scale": [*NO_NUMBER, 0],
+    }),
+    (evaluation.calibration_error, {"probabilities": CODES.softmax(1), "labels": LABELS}, {
+        "probabilities": [*NO_CODES, CODES, CODES * math.nan, CODES[:, :1] * 0 + 1],
+        "labels": [*NO_LABELS, LABELS + 2], "bins": [*NO_COUNT, 0],
+    }),
+    (evaluation.fitted_temperature, {"logits": CODES, "labels": LABELS}, {
+        "logits": [*NO_CODES, CODES * math.nan], "labels": [*NO_LABELS, LABELS + 2],
+    }),
+    (evaluation.probe_accuracy, {
+        "latents": CODES, "labels": LABELS, "other_latents": CODES, "other_labels": LABELS,
+    }, {
+        "latents": [*NO_CODES, CODES * math.nan], "labels": [*NO_LABELS, LABELS * 0],
+        "other_latents": [*NO_CODES, CODES[:, :2]], "other_labels": NO_LABELS[:8],
+    }),
+    (evaluation.frechet_distance, {"first": CODES, "second": CODES}, {
+        name: [*NO_CODES, CODES[:1], CODES * math.nan] for name in ("first", "second")
+    }),
+    (evaluation.precision_recall, {"real": CODES, "generated": CODES}, {
+        "real": [*NO_CODES, CODES[:3]], "generated": [*NO_CODES, CODES[:3], CODES[:, :2]],
+        "neighbours": [*NO_COUNT, 0, 12],
+    }),
+    (evaluation.nearest_images, {"images": PICTURES, "training": PICTURES}, {
+        "images": NO_IMAGES, "training": [*NO_IMAGES[:3], PICTURES[:, 0], PICTURES.int()],
+    }),
+    (evaluation.memorisation_ratio, {
+        "samples": PICTURES, "held_out": PICTURES, "training": 1 - PICTURES,
+    }, {
+        "samples": NO_IMAGES, "held_out": [*NO_IMAGES, 1 - PICTURES],
+        "training": [*NO_IMAGES[:3], PICTURES[:, 0], PICTURES.int()],
+    }),
+    (evaluation.spread_of, {}, {"latents": [*NO_CODES, CODES * math.nan]}),
+    (evaluation.encode_images, {"model": model(10), "dataset": sample()}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "dataset": [*NO_OBJECT, IMAGES],
+    }),
+    (evaluation.decode_latents, {"model": model(), "latents": CODES}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "latents": [*NO_CODES, CODES[:, :2]],
+    }),
+    (evaluation.perturbation_measures, {
+        "model": model(10), "dataset": sample().first(20), "latent_stds": (), "pixel_stds": (),
+    }, {
+        "model": [*NO_OBJECT, nn.ReLU()], "dataset": [*NO_OBJECT, IMAGES],
+        "latent_stds": ["12", None, 1.0, (-1.0,), ("1",)], "relative": NO_FLAG, "seed": NO_SEED,
+        "pixel_stds": ["12", None, 1.0, (-1.0,), ("1",)],
+    }),
+    (evaluation.Trained, {"model": model(10), "parts": {"train": sample(), "test": sample()}}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "similarity_scale": [*NO_NUMBER, 0],
+        "parts": ["x", None, sample(), {"train": sample()}, {"test": sample()},
+                  {"train": IMAGES, "test": sample()}],
+    }),
+    (measures.result_measures, {}, {"judge": NO_FUNCTION}),
+    (measures.pretrained_judge, {"dataset": "mnist"}, {"dataset": [None, 1, "nonsense"]}),
     (centroids.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
         "latents": [*NO_CODES, CODES[:, :3], CODES.double()], "centroids": NO_CODES,
     }),
@@ -308,6 +371,17 @@ CASES = [
     (generation.sample_latents, {"latents": CODES, "labels": LABELS, "per_class": 2}, {
         "latents": [*NO_CODES, CODES[:0], CODES * math.nan], "labels": [*NO_LABELS, LABELS * 100],
         "per_class": [*NO_COUNT, 0], "seed": NO_SEED,
+    }),
+    *[(sampler.fit, {"latents": CODES, "labels": LABELS}, {
+        "latents": [*NO_CODES, CODES[:0], CODES * math.nan],
+        "labels": [*NO_LABELS[1:], LABELS * 100],
+    }) for sampler in (generation.GaussianSampler(), generation.MixtureSampler(2))],
+    (generation.PriorSampler().fit(CODES).sample, {"count": 2}, {
+        "count": [*NO_COUNT, 0], "seed": NO_SEED,
+    }),
+    (generation.MixtureSampler, {}, {
+        "components": [*NO_COUNT, 0], "regularisation": [*NO_NUMBER, -1],
+        "seed": [*NO_SEED, 2**32],
     }),
     (runtime.resolve_device, {}, {"accelerator": [*NO_CHOICE, "cuda:0", "CPU"]}),
     (runtime.resolve_precision, {"precision": "auto", "device": torch.device("cpu")}, {
