@@ -190,9 +190,8 @@ class PriorSampler(LatentSampler):
     least = 1
 
     def _fitted(self, latents: Tensor) -> Mixture:
-        dim = latents.shape[1]
-        kind = {"dtype": torch.float64, "device": "cpu"}
-        return _gaussian(torch.zeros(dim, **kind), torch.eye(dim, **kind))  # type: ignore[arg-type]
+        mean = torch.zeros_like(latents[0])
+        return _gaussian(mean, torch.diag(torch.ones_like(mean)))
 
 
 def _gaussian(mean: Tensor, covariance: Tensor) -> Mixture:
@@ -201,13 +200,12 @@ def _gaussian(mean: Tensor, covariance: Tensor) -> Mixture:
 
 def _draw(mixture: Mixture, count: int, generator: torch.Generator) -> Tensor:
     """Draw codes (count, d) float64."""
-    kind = {"generator": generator, "device": "cpu"}
     chosen = torch.multinomial(mixture.weights, count, replacement=True, generator=generator)
-    noise = torch.randn(count, mixture.means.shape[1], dtype=torch.float64, **kind)
     codes = mixture.means[chosen]
-    for component in chosen.unique():
+    noise = torch.randn(codes.shape, generator=generator, dtype=codes.dtype, device="cpu")
+    for component, root in enumerate(mixture.roots):
         rows = chosen == component
-        codes[rows] += noise[rows] @ mixture.roots[component]
+        codes[rows] += noise[rows] @ root
     return codes
 
 
@@ -231,4 +229,4 @@ def sample_latents(latents: Tensor, labels: Tensor, per_class: int, *, seed: int
     checks.tensor("labels", labels)
     per_class = checks.integer("per_class", per_class, 1)
     codes = GaussianSampler().fit(latents, labels).sample(per_class, seed=seed).latents
-    return codes.unflatten(0, (-1, per_class))
+    return codes.view(-1, per_class, codes.shape[1])

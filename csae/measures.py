@@ -52,10 +52,13 @@ COMPONENTS = 10  # Gaussians of a mixture, of each class or of all
 def pretrained_judge(dataset: str) -> Autoencoder:
     """Return the classifier that judges samples of a data set: the weights ``judge-<data set>``.
 
+    Args:
+        dataset: Name of the data set; its shipped sample has the same judge.
+
     Raises:
         ValueError: There are no such weights.
     """
-    name = f"judge-{checks.instance('dataset', dataset, str)}"
+    name = f"judge-{checks.instance('dataset', dataset, str).removesuffix('-sample')}"
     known = tuple(pretrained())
     if name not in known:
         raise ValueError(
@@ -85,7 +88,7 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
       the share of them to which the judge gives that class; with ``gaussian_classes``,
       ``mixture_classes``, fitted to each class, ``gaussian_all``, ``mixture_all``, and ``prior``
       for variational models;
-    - the same with ``training`` and, where test images are measured, ``validation``: of 5,000 of
+    - the same with ``train`` and, where test images are measured, ``validation``: of 5,000 of
       these images in place of samples, the best that can be expected. The judge has seen the first;
     - ``judge_accuracy``: on real images;
     - ``memorisation``: `memorisation_ratio` of samples of the mixtures of the classes.
@@ -170,9 +173,8 @@ class _Critic:
 
     def compared(self, features: Tensor, name: str) -> dict[str, float]:
         """Compare the features (N, d) of other images with those of the real ones."""
-        precision, recall = precision_recall(
-            *(part[pick_rows(len(part), MANIFOLD)] for part in (self.real, features))
-        )
+        real, other = (part[pick_rows(len(part), MANIFOLD)] for part in (self.real, features))
+        precision, recall = precision_recall(real, other)
         return {
             f"frechet_{name}": frechet_distance(self.real, features),
             f"precision_{name}": precision,

@@ -197,7 +197,7 @@ CASES = [
     }),
     (evaluation.precision_recall, {"real": CODES, "generated": CODES}, {
         "real": [*NO_CODES, CODES[:3]], "generated": [*NO_CODES, CODES[:3], CODES[:, :2]],
-        "neighbours": [*NO_COUNT, 0, 12],
+        "neighbours": [*NO_COUNT, 0],
     }),
     (evaluation.nearest_images, {"images": PICTURES, "training": PICTURES}, {
         "images": NO_IMAGES, "training": [*NO_IMAGES[:3], PICTURES[:, 0], PICTURES.int()],
@@ -228,7 +228,7 @@ CASES = [
                   {"train": IMAGES, "test": sample()}],
     }),
     (measures.result_measures, {}, {"judge": NO_FUNCTION}),
-    (measures.pretrained_judge, {"dataset": "mnist"}, {"dataset": [None, 1, "nonsense"]}),
+    (measures.pretrained_judge, {}, {"dataset": [None, 1, "nonsense"]}),
     (centroids.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
         "latents": [*NO_CODES, CODES[:, :3], CODES.double()], "centroids": NO_CODES,
     }),

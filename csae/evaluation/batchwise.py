@@ -56,7 +56,7 @@ def decode_latents(model: Autoencoder, latents: Tensor, labels: Tensor | None = 
         told = (checks.tensor("labels", labels, (len(latents),), dtype=torch.int64),)
     device = next(model.parameters()).device
     with evaluating(model):
-        parts = zip(*(value.split(_BATCH) for value in (latents, *told)), strict=True)
+        parts = zip(*(torch.split(value, _BATCH) for value in (latents, *told)), strict=True)
         images = [to_pixels(model.decode(*(v.to(device) for v in part))).cpu() for part in parts]
     return torch.cat(images)
 

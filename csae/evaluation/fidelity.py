@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from csae import checks
@@ -60,7 +61,9 @@ def ssim(images: Tensor, reconstructions: Tensor) -> float:
 
     total = 0.0
     for one, other in zip(
-        images.float().split(_SSIM_BATCH), reconstructions.float().split(_SSIM_BATCH), strict=True
+        torch.split(images.float(), _SSIM_BATCH),
+        torch.split(reconstructions.float(), _SSIM_BATCH),
+        strict=True,
     ):
         # The map of all pixels: what the function averages over has changed between its releases.
         _, every = structural_similarity_index_measure(

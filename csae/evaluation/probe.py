@@ -35,7 +35,7 @@ def probe_accuracy(
     shape = ("M", latents.shape[1])
     checks.tensor("other_latents", other_latents, shape, floating=True, finite=True)
     checks.tensor("other_labels", other_labels, (len(other_latents),), dtype=torch.int64)
-    if len(labels.unique()) < 2:
+    if labels.min() == labels.max():
         raise ValueError(f"labels must name at least two classes, got only {int(labels[0])}")
     # Not at the top: it takes seconds to import.
     from sklearn.linear_model import LogisticRegression

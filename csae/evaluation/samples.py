@@ -44,8 +44,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     root = symmetric_root(one.covariance)
     common = torch.linalg.eigvalsh(root @ other.covariance @ root).clamp(min=0).sqrt().sum()
     traces = one.covariance.trace() + other.covariance.trace()
-    distance = (one.mean - other.mean).square().sum() + traces - 2 * common
-    return max(0.0, distance.item())  # rounding may leave a little less than 0
+    distance: float = ((one.mean - other.mean).square().sum() + traces - 2 * common).item()
+    return max(0.0, distance)  # rounding may leave a little less than 0
 
 
 class ManifoldScores(NamedTuple):
@@ -90,11 +90,15 @@ def _share_inside(points: Tensor, manifold: Tensor, neighbours: int) -> float:
     radii = torch.cat(
         [
             _distances(rows, manifold).kthvalue(neighbours + 1, dim=1).values
-            for rows in manifold.split(_ROWS)
+            for rows in _parts(manifold)
         ]
     )
-    inside = [(_distances(rows, manifold) <= radii).any(dim=1) for rows in points.split(_ROWS)]
+    inside = [(_distances(rows, manifold) <= radii).any(dim=1) for rows in _parts(points)]
     return torch.cat(inside).double().mean().item()
+
+
+def _parts(points: Tensor) -> tuple[Tensor, ...]:
+    return torch.split(points, _ROWS)
 
 
 def _distances(rows: Tensor, columns: Tensor) -> Tensor:
@@ -127,7 +131,11 @@ def nearest_images(images: Tensor, training: Tensor) -> Nearest:
     Raises:
         ValueError: An argument is something else.
     """
-    checks.tensor("images", images, ("M", "C", "H", "W"), floating=True, finite=True)
+    return _nearest("images", images, training)
+
+
+def _nearest(name: str, images: Tensor, training: Tensor) -> Nearest:
+    checks.tensor(name, images, ("M", "C", "H", "W"), floating=True, finite=True)
     shape = ("N", *images.shape[1:])
     checks.tensor("training", training, shape, dtype=torch.uint8 if _bytes(training) else None)
     if not _bytes(training):
@@ -166,16 +174,17 @@ def memorisation_ratio(samples: Tensor, held_out: Tensor, training: Tensor) -> f
         ValueError: An argument is something else, or half of the images that are not for training
             are among those for training.
     """
-    usual = nearest_images(held_out, training).distances.median().item()
+    usual = _nearest("held_out", held_out, training).distances.median().item()
     if usual == 0:
         raise ValueError("held_out must hold new images, got images of which half are in training")
-    return nearest_images(samples, training).distances.median().item() / usual
+    return _nearest("samples", samples, training).distances.median().item() / usual
 
 
 def symmetric_root(matrix: Tensor) -> Tensor:
     """Return the symmetric square root (d, d) of a covariance (d, d), rounding below 0 cut off."""
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
 
 
 class _Moments(NamedTuple):
