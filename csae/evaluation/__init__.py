@@ -1,5 +1,6 @@
 """How well a model classifies and reconstructs images it was not trained on."""
 
+from csae.evaluation.bounds import class_bounds, image_bounds
 from csae.evaluation.classes import (
     ClassDistances,
     NeuralCollapse,
@@ -8,9 +9,17 @@ from csae.evaluation.classes import (
     neural_collapse,
     silhouette,
 )
-from csae.evaluation.codes import class_measures, noise_measures
+from csae.evaluation.codes import class_measures, noise_measures, variational_measures
 from csae.evaluation.fidelity import psnr
-from csae.evaluation.prediction import Predictions, Reconstructions, evaluate, predict, reconstruct
+from csae.evaluation.prediction import (
+    Predictions,
+    Reconstructions,
+    classify,
+    encode,
+    evaluate,
+    predict,
+    reconstruct,
+)
 from csae.evaluation.statistics import accuracy_interval, mean_interval
 
 __all__ = [
@@ -19,10 +28,14 @@ __all__ = [
     "Predictions",
     "Reconstructions",
     "accuracy_interval",
+    "class_bounds",
     "class_distances",
     "class_measures",
+    "classify",
     "confusion_matrix",
+    "encode",
     "evaluate",
+    "image_bounds",
     "mean_interval",
     "neural_collapse",
     "noise_measures",
@@ -30,4 +43,5 @@ __all__ = [
     "psnr",
     "reconstruct",
     "silhouette",
+    "variational_measures",
 ]

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from csae.centroids import class_component
 from csae.data import ImageDataset, to_pixels
+from csae.evaluation.bounds import image_bounds
 from csae.evaluation.classes import class_distances, neural_collapse, silhouette
 from csae.evaluation.fidelity import psnr
-from csae.evaluation.prediction import reconstruct
-from csae.models import CSAE, Autoencoder
+from csae.evaluation.prediction import encode
+from csae.models import CSAE, VAE, Autoencoder, active_dimensions, check_decodes
 from csae.noise import path_steps, squared_jacobian_norm
 
 
@@ -23,7 +24,7 @@ def class_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float
         By name; those that begin with ``class_subspace_`` are of the component of the codes in the
         class subspace, where the model has centroids.
     """
-    latents, labels = reconstruct(model, dataset).latents, dataset.labels
+    latents, labels = encode(model, dataset), dataset.labels
     measures = {"silhouette": silhouette(latents, labels)}
     measures |= class_distances(latents, labels)._asdict()
     if isinstance(model, CSAE):
@@ -35,6 +36,21 @@ def class_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float
     return measures
 
 
+def variational_measures(model: VAE, dataset: ImageDataset) -> dict[str, float]:
+    """Measure how likely a VAE finds images, and how much its codes say.
+
+    Returns:
+        ``bound``, the mean bound on the log-likelihood of an image in nats (see
+        `csae.evaluation.image_bounds`), and ``active_dimensions``.
+
+    Raises:
+        ValueError: The model is no VAE, or an argument is something else.
+    """
+    bound = image_bounds(model, dataset).mean().item()
+    active = active_dimensions(encode(model, dataset))
+    return {"bound": bound, "active_dimensions": float(active)}
+
+
 @torch.no_grad()
 def noise_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
     """Measure what noise on codes and on pixels does, how steep the decoder is, how far codes lie.
@@ -43,10 +59,11 @@ def noise_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float
     pixel in [0, 1].
 
     Raises:
-        ValueError: The model has no centroids.
+        ValueError: The model has no centroids or no decoder.
     """
     if not isinstance(model, CSAE):
         raise ValueError("noise is measured on models that name classes")
+    check_decodes(model)
     originals, labels = dataset.images / 255, dataset.labels
     generator = torch.Generator().manual_seed(0)
 
@@ -55,7 +72,7 @@ def noise_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float
         decoded = torch.cat([to_pixels(model.decode(part)) for part in torch.split(latents, 500)])
         return {f"accuracy_{name}": right, f"psnr_{name}": psnr(originals, decoded)}
 
-    latents = reconstruct(model, dataset).latents
+    latents = encode(model, dataset)
     measures = measure("quiet", latents)
     for std in (0.5, 1.0, 2.0, 3.0):
         noise = torch.randn(latents.shape, generator=generator)
@@ -64,7 +81,7 @@ def noise_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float
         noise = torch.randn(originals.shape, generator=generator)
         perturbed = (255 * (originals + std * noise).clamp(0, 1)).round().to(torch.uint8)
         noisy = dataclasses.replace(dataset, images=perturbed)
-        measures |= measure(f"pixels_{std:g}", reconstruct(model, noisy).latents)
+        measures |= measure(f"pixels_{std:g}", encode(model, noisy))
 
     free = latents - class_component(latents, model.centroids)
     measures["spread"] = (latents - latents.mean(dim=0)).square().mean().sqrt().item()
