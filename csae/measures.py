@@ -15,15 +15,13 @@ from csae import checks
 from csae.data import ImageDataset, to_bytes
 from csae.evaluation.batchwise import (
     decode_latents,
-    decodes,
-    encode_images,
     pick_images,
     pick_rows,
-    takes_labels,
 )
 from csae.evaluation.calibration import calibration_measures
-from csae.evaluation.codes import compactness_measures
+from csae.evaluation.codes import compactness_measures, variational_measures
 from csae.evaluation.fidelity import fidelity_measures
+from csae.evaluation.prediction import encode
 from csae.evaluation.probe import probe_accuracy
 from csae.evaluation.robustness import perturbation_measures, spread_of
 from csae.evaluation.samples import frechet_distance, memorisation_ratio, precision_recall
@@ -35,7 +33,7 @@ from csae.generation import (
     PriorSampler,
     Samples,
 )
-from csae.models import Autoencoder, ClassifyingAutoencoder
+from csae.models import VAE, Autoencoder, ClassifyingAutoencoder
 from csae.weights import load_pretrained, pretrained
 
 Judge = Callable[[str], Autoencoder]
@@ -80,6 +78,7 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
 
     - ``silhouette``, ``between``, ``within``, ``ratio``: `compactness_measures`, also with
       ``class_subspace_``; ``spread``: that of the codes; ``probe_accuracy``: of a linear probe;
+    - ``bound``, ``active_dimensions``: `variational_measures`;
     - ``calibration_error``, ``temperature``, ``calibration_error_tempered``: the temperature is
       fitted on validation images, so only where test images are measured;
     - ``ssim``, ``gradient_energy_kept``, ``error_A2`` to ``error_D1``: `fidelity_measures`;
@@ -109,9 +108,9 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
     def measure(trained: Trained) -> dict[str, float]:
         critic = _Critic(judge(trained.held_out.name), trained.held_out)
         fitted = pick_images(trained.parts["train"], FITTED)
-        codes = encode_images(trained.model, fitted)
+        codes = encode(trained.model, fitted)
         measures = _of_codes(trained, codes, fitted.labels)
-        if decodes(trained.model):
+        if trained.model.decodes:
             measures |= _of_samples(trained, codes, fitted.labels, critic)
         return measures
 
@@ -121,17 +120,19 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
 def _of_codes(trained: Trained, codes: Tensor, labels: Tensor) -> dict[str, float]:
     """Measure classes, reconstructions and robustness; ``codes`` are those of training images."""
     model, images = trained.model, trained.held_out
-    latents = encode_images(model, images)
+    latents = encode(model, images)
     measures = compactness_measures(model, latents, images.labels) | {"spread": spread_of(latents)}
-    if not takes_labels(model):
+    if not model.takes_labels:
         measures["probe_accuracy"] = probe_accuracy(codes, labels, latents, images.labels)
+    if isinstance(model, VAE):
+        measures |= variational_measures(trained)
     if isinstance(model, ClassifyingAutoencoder):
         validation = trained.parts.get("validation")
         others = None
         if validation is not None and validation is not images:
-            others = (_logits(trained, encode_images(model, validation)), validation.labels)
+            others = (_logits(trained, encode(model, validation)), validation.labels)
         measures |= calibration_measures(_logits(trained, latents), images.labels, others)
-    if decodes(model):
+    if model.decodes:
         decoded = decode_latents(model, latents, images.labels)
         measures |= fidelity_measures(images.images.cpu() / 255, decoded)
     few = pick_images(images, PERTURBED)
@@ -161,7 +162,7 @@ class _Critic:
                 f"{judge.num_classes}"
             )
         self.judge = judge
-        self.real = encode_images(judge, images)
+        self.real = encode(judge, images)
         self.accuracy = self.confirmed(self.real, images.labels)
 
     @torch.no_grad()
@@ -190,11 +191,11 @@ def _of_samples(
     measures = {"judge_accuracy": critic.accuracy}
     for name, part in trained.parts.items():
         if part is not trained.held_out:
-            features = encode_images(critic.judge, pick_images(part, SAMPLED))
+            features = encode(critic.judge, pick_images(part, SAMPLED))
             measures |= critic.compared(features, name)
     for name, drawn in _samples(model, codes, labels, training.num_classes):
         pixels = decode_latents(model, drawn.latents, drawn.labels)
-        features = encode_images(critic.judge, _as_images(training, pixels))
+        features = encode(critic.judge, _as_images(training, pixels))
         measures |= critic.compared(features, name)
         if drawn.labels is not None:
             measures[f"confirmed_{name}"] = critic.confirmed(features, drawn.labels)
@@ -218,10 +219,10 @@ def _samples(
     each = max(1, SAMPLED // num_classes)
     for name, make in samplers.items():
         yield f"{name}_classes", make().fit(codes, labels).sample(each)
-        if not takes_labels(model):
+        if not model.takes_labels:
             yield f"{name}_all", make().fit(codes).sample(SAMPLED)
-    if hasattr(model, "posterior"):  # a variational model
-        if takes_labels(model):
+    if isinstance(model, VAE):
+        if model.takes_labels:
             yield "prior", PriorSampler().fit(codes, labels).sample(each)
         else:
             yield "prior", PriorSampler().fit(codes).sample(SAMPLED)

@@ -209,9 +209,6 @@ CASES = [
         "training": [*NO_IMAGES[:3], PICTURES[:, 0], PICTURES.int()],
     }),
     (evaluation.spread_of, {}, {"latents": [*NO_CODES, CODES * math.nan]}),
-    (evaluation.encode_images, {"model": model(10), "dataset": sample()}, {
-        "model": [*NO_OBJECT, nn.ReLU()], "dataset": [*NO_OBJECT, IMAGES],
-    }),
     (evaluation.decode_latents, {"model": model(), "latents": CODES}, {
         "model": [*NO_OBJECT, nn.ReLU()], "latents": [*NO_CODES, CODES[:, :2]],
     }),
@@ -231,6 +228,29 @@ CASES = [
     (measures.pretrained_judge, {}, {"dataset": [None, 1, "nonsense"]}),
     (centroids.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
         "latents": [*NO_CODES, CODES[:, :3], CODES.double()], "centroids": NO_CODES,
+    }),
+    *[(call, {"model": model(10), "dataset": sample()}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "dataset": [*NO_OBJECT, IMAGES],
+        "batch_size": [*NO_COUNT, 0],
+    }) for call in (evaluation.encode, evaluation.classify)],
+    (evaluation.image_bounds, {"model": models.VAE(CONFIG), "dataset": sample().first(9)}, {
+        "model": [*NO_OBJECT, nn.ReLU(), model()], "dataset": [*NO_OBJECT, IMAGES],
+        "samples": [*NO_COUNT, 0], "seed": NO_SEED, "batch_size": [*NO_COUNT, 0],
+    }),
+    (evaluation.class_bounds, {
+        "model": models.ConditionalVAE(3, CONFIG), "dataset": sample().first(9),
+    }, {
+        "model": [*NO_OBJECT, nn.ReLU(), model(), models.VAE(CONFIG)],
+        "dataset": [*NO_OBJECT, IMAGES], "seed": NO_SEED, "batch_size": [*NO_COUNT, 0],
+    }),
+    (models.active_dimensions, {}, {"latents": [*NO_CODES, CODES[:1], CODES * math.nan]}),
+    (models.gaussian_divergence, {"means": CODES, "log_variances": CODES}, {
+        "means": [*NO_CODES, CODES[:1]], "log_variances": [*NO_CODES, CODES[:1]],
+    }),
+    (models.log_likelihood, {"decoded": IMAGES, "images": IMAGES, "likelihood": "gaussian"}, {
+        "decoded": [*NO_IMAGES, IMAGES[:1], IMAGES[:, 0]], "likelihood": NO_CHOICE,
+        "images": [*NO_IMAGES, IMAGES[:1], IMAGES[:, 0]],
+        "variance": [*NO_NUMBER[:6], 10**400, 0, -1],
     }),
     (losses.CentroidCrossEntropy, {}, {"smoothing": [*NO_NUMBER, 0, 1, -0.5]}),
     (attribute(losses.CentroidCrossEntropy, "scale"), {}, {"num_classes": [*NO_COUNT, 1]}),
@@ -266,6 +286,14 @@ CASES = [
                       CENTROIDS * 1e-30, CENTROIDS * 1e30, torch.ones(3, 4),
                       CENTROIDS * torch.arange(1, 4)[:, None]],
         "noise": [*NO_NUMBER, -1, math.inf], "config": ["x", 4],
+    }),
+    (models.CSAE.for_classes, {"num_classes": 3}, {"arrangement": NO_CHOICE}),
+    (models.VAE, {}, {
+        "config": ["x", 4], "likelihood": NO_CHOICE, "likelihood_std": [*NO_NUMBER, 0, -1],
+    }),
+    (models.ConditionalVAE, {"num_classes": 3}, {
+        "num_classes": [*NO_COUNT, 1], "config": ["x", 4], "likelihood": NO_CHOICE,
+        "likelihood_std": [*NO_NUMBER, 0, -1],
     }),
     (baselines.SupervisedAutoencoder, {"num_classes": 3}, {
         "num_classes": [*NO_COUNT, 1], "noise": [*NO_NUMBER, -1], "config": ["x", 4],
@@ -359,6 +387,8 @@ CASES = [
         "draw": [*NO_FUNCTION, None], "count": NO_COUNT,
     }),
     (distributed.share_batch_norm, {}, {"model": NO_OBJECT}),
+    (distributed.mean_over_processes, {}, {"value": ["x", None, 1.0, CODES.long()]}),
+    (noise.standard_normal, {}, {"like": ["x", None, CODES.numpy(), CODES.long()]}),
     (distributed.all_reduce_bytes, {"values": 10, "processes": 2}, {
         "values": NO_COUNT, "processes": [*NO_COUNT, 0], "width": [*NO_COUNT, 0],
     }),
@@ -439,6 +469,7 @@ CASES = [
     (recipes.Recipe, {}, {
         "kind": NO_CHOICE, "network": NO_OBJECT, "noise": [*NO_NUMBER, -1],
         "smoothing": [*NO_NUMBER, 0, 1], "centroid_space": NO_CHOICE, "training": NO_OBJECT,
+        "arrangement": NO_CHOICE, "likelihood": NO_CHOICE, "likelihood_std": [*NO_NUMBER, 0],
         **{f"{name}_weight": [*NO_NUMBER, -1] for name in recipes.TERMS},
     }),
     (recipes.Recipe().change, {}, {
@@ -451,7 +482,9 @@ CASES = [
     }),
     (kinds.build, {"kind": "csae", "num_classes": 3, "network": CONFIG}, {
         "kind": NO_CHOICE, "num_classes": [*NO_COUNT, 1], "noise": [*NO_NUMBER, -1],
+        "arrangement": NO_CHOICE,
     }),
+    (kinds.defaults, {"kind": "vae"}, {"kind": NO_CHOICE}),
     *[(kind.for_classes, {"num_classes": 3, "config": CONFIG}, {
         "noise": [*NO_NUMBER, -1], "config": ["x", 4],
     }) for kind in kinds.KINDS.values()],

@@ -7,20 +7,20 @@ import torch
 from torch.nn import functional as F
 
 from csae import data, evaluation, experiments, generation, measures
-from csae.baselines import SupervisedAutoencoder
+from csae.baselines import Classifier, SupervisedAutoencoder
 from csae.centroids import simplex
 from csae.evaluation import (
     Trained,
     class_measures,
     decode_latents,
-    encode_images,
+    encode,
     noise_measures,
     perturbation_measures,
     predict,
     spread_of,
 )
 from csae.evaluation.batchwise import pick_images
-from csae.models import CSAE, Autoencoder
+from csae.models import CSAE, VAE, Autoencoder, ConditionalVAE
 from csae.networks import NetworkConfig
 from csae.weights import load_pretrained
 
@@ -58,27 +58,9 @@ def csae(parts):
     return model.eval()
 
 
-class Told(Autoencoder):
-    """Stands for a model that is told labels, as a conditional VAE is."""
-
-    takes_labels = True
-    posterior = None
-
-    def encode(self, images, labels):
-        assert labels.shape == (len(images),)
-        return super().encode(images)
-
-    def decode(self, latents, labels):
-        return super().decode(latents) + labels[:, None, None, None] / 100
-
-
-class Blind(CSAE):
-    """Stands for a model that decodes nothing, as a classifier is."""
-
-    decodes = False
-
-    def decode(self, latents):
-        raise AssertionError("there is nothing to decode with")
+def told():
+    torch.manual_seed(0)
+    return ConditionalVAE(10, CONFIG).eval()
 
 
 @pytest.fixture
@@ -128,7 +110,7 @@ def test_encoder_and_decoder_work_in_batches_and_leave_the_mode(csae, parts, mon
     expected = predict(csae, parts["test"])
     monkeypatch.setattr("csae.evaluation.batchwise._BATCH", 7)
     csae.train()
-    latents = encode_images(csae, parts["test"])
+    latents = encode(csae, parts["test"])
     decoded = decode_latents(csae, latents)
     assert csae.training
     csae.eval()
@@ -137,8 +119,8 @@ def test_encoder_and_decoder_work_in_batches_and_leave_the_mode(csae, parts, mon
 
 
 def test_a_model_that_takes_labels_gets_them(parts):
-    model = Told(CONFIG).eval()
-    latents, labels = encode_images(model, parts["test"]), parts["test"].labels
+    model = told()
+    latents, labels = encode(model, parts["test"]), parts["test"].labels
     decoded = decode_latents(model, latents, labels)
     assert not torch.equal(decoded, decode_latents(model, latents, 9 - labels))
     with pytest.raises(ValueError, match="labels must be a torch.Tensor, got None"):
@@ -186,7 +168,7 @@ def test_relative_noise_does_not_see_the_size_of_codes(csae, parts):
         for m in (csae, large)
     )
     assert big > small + 0.1
-    latents = encode_images(csae, parts["test"])
+    latents = encode(csae, parts["test"])
     assert spread_of(3 * latents + 7) == pytest.approx(3 * spread_of(latents), rel=1e-4)
 
 
@@ -200,8 +182,10 @@ def test_noise_is_measured_on_any_kind_that_decodes(csae, parts):
     }  # fmt: skip
     plain = noise_measures(Trained(Autoencoder(CONFIG), parts))
     assert set(names) - set(plain) == {k for k in names if "accuracy" in k} | {"free_spread"}
-    with pytest.raises(ValueError, match="model must decode codes without labels, got 'Blind'"):
-        noise_measures(Trained(Blind(csae.centroids, config=CONFIG), parts))
+    with pytest.raises(ValueError, match="model must have a decoder, got Classifier"):
+        noise_measures(Trained(Classifier(csae.centroids, config=CONFIG), parts))
+    with pytest.raises(ValueError, match="model must decode without labels, got ConditionalVAE"):
+        noise_measures(Trained(told(), parts))
 
 
 def test_recorded_names_are_still_measured():
@@ -218,7 +202,7 @@ def test_recorded_names_are_still_measured():
 
 def test_classes_are_measured_in_the_class_subspace_where_there_is_one(csae, parts):
     found = class_measures(Trained(csae, parts))
-    latents, labels = encode_images(csae, parts["test"]), parts["test"].labels
+    latents, labels = encode(csae, parts["test"]), parts["test"].labels
     assert found["silhouette"] == pytest.approx(evaluation.silhouette(latents, labels))
     assert found["class_subspace_within"] < found["within"]
     plain = class_measures(Trained(Autoencoder(CONFIG), parts))
@@ -259,8 +243,8 @@ def test_what_a_model_cannot_do_is_not_measured(csae, parts, few):
     assert not set(plain) & CALIBRATED
     assert not {name for name in plain if name.startswith(("accuracy", "class_subspace"))}
 
-    blind = Blind(csae.centroids, config=CONFIG)
-    blind.load_state_dict(csae.state_dict())
+    blind = Classifier(csae.centroids, config=CONFIG)
+    blind.load_state_dict(csae.state_dict(), strict=False)
     found = measured(blind.eval(), parts, csae)
     assert set(found) >= FITTED | CALIBRATED | {"accuracy_pixels_0.1"}
     assert not {name for name in found if name.startswith(("psnr", "ssim", "frechet", "error"))}
@@ -268,10 +252,15 @@ def test_what_a_model_cannot_do_is_not_measured(csae, parts, few):
     head = measured(SupervisedAutoencoder(10, CONFIG).eval(), parts, csae)
     assert set(head) >= CALIBRATED | {"accuracy_quiet", "psnr_quiet", "confirmed_mixture_classes"}
 
-    told = measured(Told(CONFIG).eval(), parts, csae)
-    assert "probe_accuracy" not in told
-    assert set(told) >= compared("gaussian_classes", "prior") | {"confirmed_prior"}
-    assert "frechet_gaussian_all" not in told
+    conditional = measured(told(), parts, csae)
+    assert "probe_accuracy" not in conditional
+    bound = {"bound", "active_dimensions"}
+    assert set(conditional) >= compared("gaussian_classes", "prior") | bound | {"confirmed_prior"}
+    assert "frechet_gaussian_all" not in conditional
+
+    variational = measured(VAE(CONFIG).eval(), parts, csae)
+    assert set(variational) >= FITTED | compared("gaussian_all", "prior") | bound
+    assert "confirmed_prior" not in variational  # it was asked for no class
 
 
 def test_samples_of_a_sampler_that_knows_the_images_are_good(csae, parts, few, monkeypatch):

@@ -1,6 +1,7 @@
 """How well a model classifies, reconstructs and generates images it was not trained on."""
 
-from csae.evaluation.batchwise import decode_latents, encode_images
+from csae.evaluation.batchwise import decode_latents
+from csae.evaluation.bounds import class_bounds, image_bounds
 from csae.evaluation.calibration import (
     calibration_error,
     calibration_measures,
@@ -15,7 +16,12 @@ from csae.evaluation.classes import (
     neural_collapse,
     silhouette,
 )
-from csae.evaluation.codes import class_measures, compactness_measures, noise_measures
+from csae.evaluation.codes import (
+    class_measures,
+    compactness_measures,
+    noise_measures,
+    variational_measures,
+)
 from csae.evaluation.fidelity import (
     band_errors,
     fidelity_measures,
@@ -23,7 +29,15 @@ from csae.evaluation.fidelity import (
     psnr,
     ssim,
 )
-from csae.evaluation.prediction import Predictions, Reconstructions, evaluate, predict, reconstruct
+from csae.evaluation.prediction import (
+    Predictions,
+    Reconstructions,
+    classify,
+    encode,
+    evaluate,
+    predict,
+    reconstruct,
+)
 from csae.evaluation.probe import probe_accuracy
 from csae.evaluation.robustness import perturbation_measures, spread_of
 from csae.evaluation.samples import (
@@ -50,18 +64,21 @@ __all__ = [
     "band_errors",
     "calibration_error",
     "calibration_measures",
+    "class_bounds",
     "class_distances",
     "class_measures",
     "class_probabilities",
+    "classify",
     "compactness_measures",
     "confusion_matrix",
     "decode_latents",
-    "encode_images",
+    "encode",
     "evaluate",
     "fidelity_measures",
     "fitted_temperature",
     "frechet_distance",
     "gradient_energy_kept",
+    "image_bounds",
     "mean_interval",
     "memorisation_ratio",
     "nearest_images",
@@ -76,4 +93,5 @@ __all__ = [
     "silhouette",
     "spread_of",
     "ssim",
+    "variational_measures",
 ]

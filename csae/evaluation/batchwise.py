@@ -1,4 +1,4 @@
-"""Encoder and decoder on many images, in batches and in evaluation mode."""
+"""Decoding many codes, and drawing a part of many images."""
 
 from __future__ import annotations
 
@@ -10,30 +10,11 @@ import torch
 from torch import Tensor
 
 from csae import checks
-from csae.data import ImageDataset, batches, to_pixels
-from csae.models import Autoencoder
+from csae.data import ImageDataset, to_pixels
+from csae.evaluation.running import check_model
+from csae.models import Autoencoder, check_decodes
 
 _BATCH = 500
-
-
-@torch.no_grad()
-def encode_images(model: Autoencoder, dataset: ImageDataset) -> Tensor:
-    """Return the codes (N, d) of all images, in order, on the CPU; nothing is decoded.
-
-    A model that takes labels is given those of the data set.
-
-    Raises:
-        ValueError: An argument is something else.
-    """
-    checks.instance("model", model, Autoencoder)
-    checks.instance("dataset", dataset, ImageDataset)
-    device = next(model.parameters()).device
-    codes = []
-    with evaluating(model):
-        for images, labels in batches(dataset, _BATCH, device=device, image_size=model.image_size):
-            told = (labels,) if takes_labels(model) else ()
-            codes.append(model.encode(images, *told).cpu())
-    return torch.cat(codes)
 
 
 @torch.no_grad()
@@ -47,28 +28,18 @@ def decode_latents(model: Autoencoder, latents: Tensor, labels: Tensor | None = 
             others.
 
     Raises:
-        ValueError: An argument is something else, or labels are missing.
+        ValueError: An argument is something else, the model has no decoder, or labels are missing.
     """
-    checks.instance("model", model, Autoencoder)
+    check_decodes(check_model(model))
     checks.tensor("latents", latents, ("N", model.latent_dim), floating=True)
     told: tuple[Tensor, ...] = ()
-    if takes_labels(model):
+    if model.takes_labels:
         told = (checks.tensor("labels", labels, (len(latents),), dtype=torch.int64),)
     device = next(model.parameters()).device
     with evaluating(model):
         parts = zip(*(torch.split(value, _BATCH) for value in (latents, *told)), strict=True)
         images = [to_pixels(model.decode(*(v.to(device) for v in part))).cpu() for part in parts]
     return torch.cat(images)
-
-
-def decodes(model: Autoencoder) -> bool:
-    """Whether a model has a decoder."""
-    return bool(getattr(model, "decodes", True))
-
-
-def takes_labels(model: Autoencoder) -> bool:
-    """Whether a model has to be told the labels of images and codes."""
-    return bool(getattr(model, "takes_labels", False))
 
 
 @contextmanager

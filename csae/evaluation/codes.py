@@ -7,17 +7,13 @@ from torch import Tensor
 
 from csae import checks
 from csae.centroids import class_component
-from csae.evaluation.batchwise import (
-    decodes,
-    encode_images,
-    evaluating,
-    pick_rows,
-    takes_labels,
-)
+from csae.evaluation.batchwise import evaluating, pick_rows
+from csae.evaluation.bounds import image_bounds
 from csae.evaluation.classes import class_distances, neural_collapse, silhouette
+from csae.evaluation.prediction import encode
 from csae.evaluation.robustness import perturbation_measures, spread_of
 from csae.evaluation.trained import Trained
-from csae.models import CSAE, Autoencoder
+from csae.models import CSAE, VAE, Autoencoder, active_dimensions, check_decodes
 from csae.noise import path_steps, squared_jacobian_norm
 
 SILHOUETTE_CODES = 5000  # its time grows with the square of their number
@@ -29,7 +25,7 @@ def class_measures(trained: Trained) -> dict[str, float]:
     See `compactness_measures`.
     """
     return compactness_measures(
-        trained.model, encode_images(trained.model, trained.held_out), trained.held_out.labels
+        trained.model, encode(trained.model, trained.held_out), trained.held_out.labels
     )
 
 
@@ -64,6 +60,22 @@ def compactness_measures(model: Autoencoder, latents: Tensor, labels: Tensor) ->
     return measures
 
 
+def variational_measures(trained: Trained) -> dict[str, float]:
+    """Measure how likely a VAE finds images, and how much its codes say.
+
+    Returns:
+        ``bound``, the mean bound on the log-likelihood of an image in nats (see
+        `csae.evaluation.image_bounds`), and ``active_dimensions``.
+
+    Raises:
+        ValueError: The model is no VAE.
+    """
+    model = checks.instance("model", trained.model, VAE, "no other kind has a bound")
+    bound = image_bounds(model, trained.held_out).mean().item()
+    active = active_dimensions(encode(model, trained.held_out))
+    return {"bound": bound, "active_dimensions": float(active)}
+
+
 @torch.no_grad()
 def noise_measures(trained: Trained) -> dict[str, float]:
     """Measure what noise on codes and on pixels does, how steep the decoder is, how far codes lie.
@@ -78,12 +90,11 @@ def noise_measures(trained: Trained) -> dict[str, float]:
         ValueError: The model decodes nothing, or takes labels.
     """
     model, labels = trained.model, trained.held_out.labels.cpu()
-    if not decodes(model) or takes_labels(model):
-        raise ValueError(
-            f"model must decode codes without labels, got {checks.show(type(model).__name__)}"
-        )
+    check_decodes(model)
+    if model.takes_labels:
+        raise ValueError(f"model must decode without labels, got {type(model).__name__}")
     measures = perturbation_measures(model, trained.held_out)
-    latents = encode_images(model, trained.held_out)
+    latents = encode(model, trained.held_out)
     measures["spread"] = spread_of(latents)
     if isinstance(model, CSAE):
         free = latents - class_component(latents, model.centroids.cpu())

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from csae import checks
 from csae.data import ImageDataset, to_bytes
-from csae.evaluation.batchwise import decode_latents, decodes, encode_images
+from csae.evaluation.batchwise import decode_latents
 from csae.evaluation.fidelity import psnr
+from csae.evaluation.prediction import encode
+from csae.evaluation.running import check_dataset, check_model
 from csae.models import Autoencoder, ClassifyingAutoencoder
 
 
@@ -37,8 +39,8 @@ def perturbation_measures(
 ) -> dict[str, float]:
     """Measure accuracy and PSNR without noise, under noise on codes, and under noise on images.
 
-    Accuracy is that of models whose codes name classes, PSNR that of models that decode; it
-    compares with the images without noise.
+    Accuracy is that of models whose codes name classes, as those of a conditional VAE do not; PSNR
+    is that of models that decode, and compares with the images without noise.
 
     Args:
         model: Any kind that has codes.
@@ -58,13 +60,12 @@ def perturbation_measures(
     Raises:
         ValueError: An argument is something else.
     """
-    checks.instance("model", model, Autoencoder)
-    checks.instance("dataset", dataset, ImageDataset)
+    dataset = check_dataset(check_model(model), dataset, labelled=model.classifies)
     latent_stds, pixel_stds = _stds("latent_stds", latent_stds), _stds("pixel_stds", pixel_stds)
     relative = checks.flag("relative", relative)
     generator = torch.Generator().manual_seed(checks.seed("seed", seed))
     originals = dataset.images.cpu() / 255
-    latents = encode_images(model, dataset)
+    latents = encode(model, dataset)
     measures = _scores(model, latents, dataset, "quiet")
     unit, suffix = (spread_of(latents), "_spreads") if relative else (1.0, "")
     for std in latent_stds:
@@ -74,7 +75,7 @@ def perturbation_measures(
     for std in pixel_stds:
         noise = torch.randn(originals.shape, generator=generator, device="cpu")
         perturbed = to_bytes((originals + std * noise).clamp(0, 1))
-        noisy = encode_images(model, replace(dataset, images=perturbed))
+        noisy = encode(model, replace(dataset, images=perturbed))
         measures |= _scores(model, noisy, dataset, f"pixels_{std:g}")
     return measures
 
@@ -88,7 +89,7 @@ def _scores(
         named = model.similarities(latents.to(device)).argmax(dim=1).cpu()
         right = (named == dataset.labels.cpu()).double().mean().item()
         scores[f"accuracy_{name}"] = right
-    if decodes(model):
+    if model.decodes:
         decoded = decode_latents(model, latents, dataset.labels)
         scores[f"psnr_{name}"] = psnr(dataset.images.cpu() / 255, decoded)
     return scores
