@@ -106,7 +106,8 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
     checks.function("judge", judge)
 
     def measure(trained: Trained) -> dict[str, float]:
-        critic = _Critic(judge(trained.held_out.name), trained.held_out)
+        device = next(trained.model.parameters()).device
+        critic = _Critic(judge(trained.held_out.name).to(device), trained.held_out)
         fitted = pick_images(trained.parts["train"], FITTED)
         codes = encode(trained.model, fitted)
         measures = _of_codes(trained, codes, fitted.labels)

@@ -20,8 +20,13 @@ from csae.evaluation import (
     spread_of,
 )
 from csae.evaluation.batchwise import pick_images
+from csae.experiments import Experiment
+from csae.kinds import KINDS, defaults
 from csae.models import CSAE, VAE, Autoencoder, ConditionalVAE
 from csae.networks import NetworkConfig
+from csae.recipes import Recipe
+from csae.records import load_record, write_record
+from csae.training import Machine
 from csae.weights import load_pretrained
 
 CONFIG = NetworkConfig(latent_dim=12, widths=(8, 8), image_size=28)
@@ -261,6 +266,29 @@ def test_what_a_model_cannot_do_is_not_measured(csae, parts, few):
     variational = measured(VAE(CONFIG).eval(), parts, csae)
     assert set(variational) >= FITTED | compared("gaussian_all", "prior") | bound
     assert "confirmed_prior" not in variational  # it was asked for no class
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_run_of_any_kind_ends_with_them(kind, csae, parts, few, tmp_path):
+    """And its record, which holds them, can be read back."""
+    base = Recipe(network=CONFIG).change(**defaults(kind), epochs=1, batch_size=64)
+    experiment = Experiment(
+        "tiny",
+        "Are they measured?",
+        base,
+        {kind: {}},
+        datasets=("mnist-sample",),
+        measure=measures.result_measures(lambda name: csae),
+        tested=True,
+    )
+    task = next(iter(experiment.tasks([0])))
+    machine = Machine(accelerator="cpu", precision="fp32", threads=1)
+    run = experiments.run_task(experiment, task, parts, machine=machine, progress=False)
+    write_record(tmp_path / "record.json", run.record)
+    record = load_record(tmp_path / "record.json")
+    assert record.measures == run.record.measures
+    assert {"between", "spread"} < set(record.measures)
+    assert ("frechet_mixture_classes" in record.measures) == run.model.decodes
 
 
 def test_samples_of_a_sampler_that_knows_the_images_are_good(csae, parts, few, monkeypatch):
