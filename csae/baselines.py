@@ -5,12 +5,13 @@ Taught in the chapters on classification supervision and on results.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from csae import checks
-from csae.models import ClassifyingAutoencoder
+from csae.models import CSAE, Autoencoder, ClassifyingAutoencoder
 from csae.networks import NetworkConfig
 
 
@@ -71,3 +72,67 @@ class SupervisedAutoencoder(ClassifyingAutoencoder):
         self._check_codes(latents)
         scores: Tensor = self.head(latents)
         return scores
+
+
+class ClassifierOutput(NamedTuple):
+    """What one forward pass of a `Classifier` yields for a batch of N images.
+
+    Attributes:
+        similarities: (N, K) similarities of the codes to the centroids, 1 on a centroid itself.
+        latents: (N, d) codes, before any noise.
+    """
+
+    similarities: Tensor
+    latents: Tensor
+
+
+class Classifier(CSAE):
+    """A CSAE without its decoder: encoder and fixed centroids, and nothing to reconstruct.
+
+    It shows what reconstruction costs, or brings, a classifier. With the same seed its encoder
+    begins with the weights of a CSAE's. Its arguments are those of `csae.CSAE`.
+    """
+
+    decodes = False
+    terms = ("classification", "centroid")
+
+    def forward(self, images: Tensor) -> ClassifierOutput:  # type: ignore[override]
+        """Encode and classify; the code is noisy in training mode."""
+        latents = self.encode(images)
+        return ClassifierOutput(self.similarities(self.noise(latents)), latents)
+
+
+class RegularisedOutput(NamedTuple):
+    """What one forward pass of a `RegularisedAutoencoder` yields for a batch of N images.
+
+    Attributes:
+        reconstructions: As the images, nominally in [-1, 1]; not clipped.
+        latents: (N, d) codes, before any noise.
+        decoder_norm: Scalar: the sum of the squares of the decoder's parameters.
+    """
+
+    reconstructions: Tensor
+    latents: Tensor
+    decoder_norm: Tensor
+
+
+class RegularisedAutoencoder(Autoencoder):
+    """Deterministic autoencoder with two penalties: the RAE with L2 of Ghosh et al. (2020).
+
+    The squares of the codes keep them together around the origin, those of the decoder's parameters
+    keep it smooth, so that new codes can be drawn from a density that is fitted to the codes
+    afterwards. The penalties are the terms ``code_norm`` and ``decoder_norm`` of a loss. Weights in
+    front of a batch normalisation do not change what the decoder makes of a code when they shrink,
+    only how fast they learn; its first and last layers have none behind them.
+
+    Its arguments are those of `csae.Autoencoder`.
+    """
+
+    terms = (*Autoencoder.terms, "code_norm", "decoder_norm")
+
+    def forward(self, images: Tensor) -> RegularisedOutput:
+        """Encode and reconstruct; the code is noisy in training mode."""
+        latents = self.encode(images)
+        squares = [weights.square().sum() for weights in self.decoder.parameters()]
+        reconstructions = self.decode(self.noise(latents))
+        return RegularisedOutput(reconstructions, latents, torch.stack(squares).sum())

@@ -43,6 +43,24 @@ def own_rows(draw: Callable[[int], Tensor], count: int) -> Tensor:
     return draw(count * dist.get_world_size())[first : first + count]
 
 
+def mean_over_processes(value: Tensor) -> Tensor:
+    """Return the mean of a tensor over all processes, which is the same in each; no gradient.
+
+    Args:
+        value: Of one shape in all processes, such as a mean over equally many images in each.
+
+    Raises:
+        ValueError: ``value`` is no tensor.
+    """
+    checks.tensor("value", value, floating=True)
+    value = value.detach()
+    if not _is_shared():
+        return value
+    total = value.clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 def share_batch_norm(model: nn.Module) -> None:
     """Let batch normalisation see the batch of all processes instead of one process's part.
 

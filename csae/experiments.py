@@ -23,10 +23,11 @@ import torch
 
 from csae import checks, runs
 from csae.data import SAMPLES, ImageDataset, load_dataset
+from csae.evaluation import Measure
 from csae.models import Autoencoder
 from csae.recipes import Recipe
 from csae.records import Record, book_runs, load_record, write_record
-from csae.runs import Measure, Run
+from csae.runs import Run
 from csae.training import Machine, Metrics
 
 _IS_INSTALLED = (Path(__file__).parent / "results").is_dir()
@@ -51,7 +52,8 @@ class Experiment:
             in it they stand, or of `csae.training.Machine`.
         datasets: Names of the data sets.
         seeds: Of each setting.
-        measure: Further measures of a trained model on the validation images.
+        measure: Further measures of a trained model: on the test images of an experiment that is
+            tested, else on the validation images.
         sample: What changes of the base where the shipped samples take the place of the complete
             data sets.
         tested: Whether the trained models are measured on test images, too: once, at the end. An

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import csae
 from csae.files import check_can_write, check_new_folder, write_all
-from csae.models import Autoencoder, ClassifyingAutoencoder
+from csae.models import Autoencoder, ClassifyingAutoencoder, check_decodes
 from csae.runtime import require_extra
 
 OPSET = 18  # the first one that PyTorch's exporter writes; newer runtimes read it, too
@@ -89,6 +89,20 @@ class _Decoder(nn.Module):
         return self.model.decode(latents)
 
 
+def check_exports(model: Autoencoder) -> None:
+    """Check that a model is an encoder of images and a decoder of codes, as the files are.
+
+    Raises:
+        ValueError: It has no decoder, or takes labels beside images and codes.
+    """
+    check_decodes(model)
+    if model.takes_labels:
+        raise ValueError(
+            "model must take images and codes alone to be exported, got "
+            f"{type(model).__name__}, which takes labels, too"
+        )
+
+
 def to_onnx(model: Autoencoder, *, on_stage: Callable[[str], None] | None = None) -> OnnxNetworks:
     """Translate an autoencoder, as it computes in evaluation mode, for any number of images.
 
@@ -102,9 +116,11 @@ def to_onnx(model: Autoencoder, *, on_stage: Callable[[str], None] | None = None
         Both halves.
 
     Raises:
+        ValueError: See `check_exports`.
         MissingExtraError: The packages of ``csae[export]`` are not installed.
     """
     require_extra("export", *PACKAGES)
+    check_exports(model)
     model = _reference(model, torch.float32)
     # Two of each: PyTorch would take a single one for a fixed size.
     images = torch.zeros(2, model.config.channels, model.image_size, model.image_size)
@@ -218,10 +234,11 @@ def export_onnx(
 
     Raises:
         ValueError: The folder holds something or cannot be written into, there are no images or
-            they do not fit the model, or the tolerance is not positive.
+            they do not fit the model, the tolerance is not positive, or see `check_exports`.
         OnnxMismatchError: The exported networks compute something else than PyTorch does.
         MissingExtraError: The packages of ``csae[export]`` are not installed.
     """
+    check_exports(model)
     folder = Path(folder)
     check_new_folder("folder", folder)
     check_can_write("folder", folder)

@@ -5,21 +5,72 @@ A new kind is a class with the interface of `csae.models.Autoencoder`, and a lin
 
 from __future__ import annotations
 
+from typing import Any
+
 from csae import checks
-from csae.baselines import SupervisedAutoencoder
-from csae.models import CSAE, Autoencoder
+from csae.baselines import Classifier, RegularisedAutoencoder, SupervisedAutoencoder
+from csae.models import CSAE, VAE, Autoencoder, ConditionalVAE
 from csae.networks import NetworkConfig
 
 KINDS: dict[str, type[Autoencoder]] = {
     "csae": CSAE,
     "autoencoder": Autoencoder,
+    "classifier": Classifier,
     "linear-head": SupervisedAutoencoder,
+    "vae": VAE,
+    "cvae": ConditionalVAE,
+    "rae": RegularisedAutoencoder,
 }
 ABOUT = {
     "csae": "classifies by fixed centroids in its latent space",
     "autoencoder": "learns without labels",
+    "classifier": "a CSAE that decodes nothing",
     "linear-head": "classifies by a linear layer that is trained with the rest",
+    "vae": "draws its codes from Gaussians near the standard normal, without labels",
+    "cvae": "likewise, with the label told to encoder and decoder",
+    "rae": "an autoencoder with penalties on its codes and its decoder",
 }
+# What a kind needs beside the terms that it shares with a CSAE.
+_BOUND = {
+    "noise": 0.0,
+    "reconstruction_weight": 0.0,
+    "wavelet_weight": 0.0,
+    "sobel_weight": 0.0,
+    "kl_weight": 1.0,
+    "likelihood_weight": 1.0,
+}
+_OWN: dict[str, dict[str, float]] = {
+    "linear-head": {"classification_weight": 1.0},  # nothing else trains its head
+    "vae": _BOUND,
+    "cvae": _BOUND,
+    "rae": {"noise": 0.0, "code_norm_weight": 0.01, "decoder_norm_weight": 1e-5},
+}
+
+
+def defaults(kind: str) -> dict[str, Any]:
+    """Return what a recipe must change to train a kind of model sensibly.
+
+    Terms that the kind has nothing for get the weight 0, and those it adds a positive one: for a
+    variational autoencoder both terms of its bound count alike, and no other counts.
+
+    Args:
+        kind: One of ``KINDS``.
+
+    Returns:
+        Values of fields of `csae.Recipe`, by name.
+
+    Raises:
+        ValueError: There is no such kind.
+
+    Example:
+        >>> from csae import Recipe
+        >>> Recipe().change(**defaults("autoencoder")).classification_weight
+        0.0
+    """
+    own = KINDS[checks.choice("kind", kind, tuple(KINDS))].terms
+    every = dict.fromkeys(term for model in KINDS.values() for term in model.terms)
+    nothing = {f"{term}_weight": 0.0 for term in every if term not in own}
+    return {"kind": kind} | nothing | _OWN.get(kind, {})
 
 
 def build(
@@ -29,6 +80,7 @@ def build(
     *,
     noise: float = 0.0,
     seed: int = 0,
+    **options: Any,
 ) -> Autoencoder:
     """Build a model of a kind; first weights come from PyTorch's generator.
 
@@ -39,6 +91,8 @@ def build(
         noise: Standard deviation of the latent noise, as a fraction of the square root of the
             latent dimension.
         seed: Turns the centroids, where there are any.
+        **options: Further arguments of the kind, by the names of its ``options``: the arrangement
+            of the centroids, or the likelihood.
 
     Raises:
         ValueError: An argument is out of range.
@@ -47,7 +101,9 @@ def build(
     num_classes = checks.integer("num_classes", num_classes, 2)
     if network is not None:
         checks.instance("network", network, NetworkConfig)
-    return KINDS[kind].for_classes(num_classes, network, noise=noise, seed=seed)
+    for name in options:
+        checks.choice("options", name, KINDS[kind].options)
+    return KINDS[kind].for_classes(num_classes, network, noise=noise, seed=seed, **options)
 
 
 def kind_of(model: Autoencoder) -> str:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from csae import checks
 from csae.centroids import class_subspace
 from csae.models import CSAEOutput
+from csae.networks import at_least_float32
 
 SPACES = ("all", "class")
 
@@ -33,11 +34,6 @@ def _output(output: Any, field: str, shape: tuple[int | str, ...] | None) -> Ten
             f"output must have {field}, as csae.models.CSAEOutput, got {type(output).__name__}"
         )
     return checks.tensor(f"output.{field}", getattr(output, field), shape, floating=True)
-
-
-def _at_least_float32(outputs: Tensor) -> Tensor:
-    """Convert what bfloat16 autocast returns: 8 significant bits are too few for a mean."""
-    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
 
 class CentroidCrossEntropy(nn.Module):
@@ -85,7 +81,7 @@ class CentroidCrossEntropy(nn.Module):
             ValueError: The output has no similarities, or the labels are others. On a GPU their
                 values are not looked at.
         """
-        similarities = _at_least_float32(_output(output, "similarities", ("N", "K")))
+        similarities = at_least_float32(_output(output, "similarities", ("N", "K")))
         _check_labels(labels, *similarities.shape)
         logits = self.scale(similarities.shape[1]) * similarities
         return F.cross_entropy(logits, labels, label_smoothing=self.smoothing)
@@ -136,7 +132,7 @@ class CentroidDistance(nn.Module):
                 others. On a GPU their values are not looked at.
         """
         latents = _output(output, "latents", ("N", self.centroids.shape[1]))
-        latents = _at_least_float32(latents)
+        latents = at_least_float32(latents)
         _check_labels(labels, len(latents), self.num_classes)
         error = latents - self.centroids.to(latents)[labels]
         if self.basis is not None:
@@ -174,8 +170,68 @@ class ImageError(nn.Module):
         checks.tensor("images", images, floating=True)
         # Broadcast, other pixels would be compared.
         checks.same_shape("output.reconstructions", reconstructions, "images", images)
-        error: Tensor = self.loss(_at_least_float32(reconstructions), images)
+        error: Tensor = self.loss(at_least_float32(reconstructions), images)
         return error
+
+
+class KLDivergence(nn.Module):
+    """Divergence of the codes' Gaussians from the standard normal, in nats.
+
+    Summed over dimensions, averaged over the batch; nothing is dropped. With weights of 1, the sum
+    with `NegativeLogLikelihood` is minus the bound that a variational autoencoder maximises.
+    """
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean of ``output.divergences`` (N,), those of `csae.models.VAEOutput`.
+
+        Raises:
+            ValueError: The output has none.
+        """
+        return at_least_float32(_output(output, "divergences", ("N",))).mean()
+
+
+class NegativeLogLikelihood(nn.Module):
+    """Minus the log-likelihood of the images given their codes, in nats.
+
+    Summed over the pixels of the 28x28 image, averaged over the batch. The model says which
+    likelihood it is, and `csae.models.log_likelihood` that no constant is dropped.
+    """
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
+        """Return minus the mean of ``output.log_likelihoods`` (N,).
+
+        Raises:
+            ValueError: The output has none, as that of other models than a VAE.
+        """
+        return -at_least_float32(_output(output, "log_likelihoods", ("N",))).mean()
+
+
+class CodeNorm(nn.Module):
+    """Squared norm of the codes, divided by their dimensions; as the encoder made them."""
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean square of ``output.latents`` (N, d).
+
+        Raises:
+            ValueError: The output has none.
+        """
+        return at_least_float32(_output(output, "latents", ("N", "d"))).square().mean()
+
+
+class DecoderNorm(nn.Module):
+    """Sum of the squares of the decoder's parameters.
+
+    Weight decay of the decoder alone, and part of the loss, so that every optimiser minimises it
+    alike; the ``weight_decay`` of a training comes on top.
+    """
+
+    def forward(self, output: Any, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the scalar ``output.decoder_norm``.
+
+        Raises:
+            ValueError: The output has none, as that of other models than a regularised autoencoder.
+        """
+        return _output(output, "decoder_norm", ())
 
 
 class JointLoss(nn.Module):

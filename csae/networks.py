@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -199,6 +199,11 @@ def decoder(config: NetworkConfig) -> nn.Sequential:
     )
 
 
+def at_least_float32(outputs: Tensor) -> Tensor:
+    """Convert what bfloat16 autocast returns: 8 significant bits are too few for sums."""
+    return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+
+
 class Layer(NamedTuple):
     """One line of a `LayerTable`.
 
@@ -244,7 +249,7 @@ class LayerTable:
 
     def __str__(self) -> str:
         lines = [_line("", "layer", "output", "parameters", "multiply-adds")]
-        for part in ("encoder", "decoder"):
+        for part in dict.fromkeys(layer.part for layer in self.layers):
             of_part = self.of(part)
             for layer in of_part.layers:
                 shape = " x ".join(map(str, layer.shape))
@@ -264,16 +269,16 @@ def _sum(name: str, table: LayerTable) -> str:
 
 @torch.no_grad()
 def layer_table(model: nn.Module) -> LayerTable:
-    """Pass one black image through a model and note what each layer makes of it, and its cost.
+    """Pass zeros through a model and note what each layer makes of them, and its cost.
 
     PyTorch's own counter counts the operations that really run, two for each multiply-add.
 
     Args:
-        model: With an ``encoder`` and a ``decoder``, as those of `csae.models`, in any mode; it is
-            left in the mode it came in.
+        model: With an ``encoder`` and, if it decodes, a ``decoder``, as those of `csae.models`, in
+            any mode; it is left in the mode it came in.
 
     Raises:
-        ValueError: ``model`` has no encoder and decoder.
+        ValueError: ``model`` is no such model.
 
     Equations: convolution-cost.
     """
@@ -283,13 +288,19 @@ def layer_table(model: nn.Module) -> LayerTable:
             f"model must have an encoder and a decoder, got {type(model).__name__}; the models of "
             "csae.models have them"
         )
+    own: Any = model
+    read = own.encoder_config  # each half may take more than images and codes
+    inputs: dict[str, tuple[int, ...]]
+    inputs = {"encoder": (read.channels, read.image_size, read.image_size)}
+    if hasattr(model, "decoder"):
+        inputs["decoder"] = (own.decoder_config.latent_dim,)
     some = next(model.parameters())
-    features = some.new_zeros(1, config.channels, config.image_size, config.image_size)
     was_training = model.training
     model.eval()
     layers = []
     try:
-        for part in ("encoder", "decoder"):
+        for part, entry in inputs.items():
+            features = some.new_zeros(1, *entry)
             for layer in getattr(model, part):
                 with FlopCounterMode(display=False) as counter:
                     features = layer(features)

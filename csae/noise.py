@@ -21,6 +21,22 @@ SHAPES = ("linear", "cosine")
 _CHUNK = 100  # codes decoded at a time: bounds memory, changes no result
 
 
+def standard_normal(like: Tensor) -> Tensor:
+    """Draw standard normal numbers for the rows of a batch, which several processes may share.
+
+    The n-th image of a batch meets the same numbers, however many processes work on the batch.
+
+    Args:
+        like: (N, ...) floating point, whose shape, type and device the numbers have.
+
+    Raises:
+        ValueError: ``like`` is something else.
+    """
+    checks.tensor("like", like, floating=True)
+    shape, dtype, device = like.shape[1:], like.dtype, like.device
+    return own_rows(lambda rows: torch.randn((rows, *shape), dtype=dtype, device=device), len(like))
+
+
 class GaussianNoise(nn.Module):
     """Adds independent Gaussian noise in training mode; passes codes through in evaluation mode.
 
@@ -50,12 +66,7 @@ class GaussianNoise(nn.Module):
         if not self.training or self.std == 0:
             return latents
         checks.tensor("latents", latents, floating=True)
-        dtype, device = latents.dtype, latents.device
-        shape = latents.shape[1:]
-        noise = own_rows(
-            lambda rows: torch.randn((rows, *shape), dtype=dtype, device=device), len(latents)
-        )
-        return latents + self.std * noise
+        return latents + self.std * standard_normal(latents)
 
     def extra_repr(self) -> str:
         """Return what ``print(module)`` shows between the brackets."""

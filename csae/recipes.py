@@ -18,15 +18,27 @@ from csae.losses import (
     SPACES,
     CentroidCrossEntropy,
     CentroidDistance,
+    CodeNorm,
+    DecoderNorm,
     ImageError,
     JointLoss,
+    KLDivergence,
+    NegativeLogLikelihood,
 )
-from csae.models import Autoencoder
+from csae.models import ARRANGEMENTS, LIKELIHOODS, Autoencoder
 from csae.networks import NetworkConfig
 from csae.training import TrainingConfig
 from csae.wavelets import SobelLoss, WaveletLoss
 
-TERMS = ("classification", "centroid", "reconstruction", "wavelet", "sobel")
+TERMS = (
+    *("classification", "centroid", "reconstruction", "wavelet", "sobel"),
+    *("kl", "likelihood", "code_norm", "decoder_norm"),
+)
+
+
+def _later(value: Any) -> Any:
+    """Return a field that recipes in older records do not have; they mean its default."""
+    return field(default=value, metadata={"absent": value})
 
 
 @dataclass(frozen=True)
@@ -37,10 +49,13 @@ class Recipe:
     of pixels in [0, 1].
 
     Attributes:
-        kind: Kind of model, one of ``csae.kinds.KINDS``.
+        kind: Kind of model, one of ``csae.kinds.KINDS``; `csae.kinds.defaults` says which other
+            values each kind needs.
         network: Sizes of encoder and decoder.
         noise: Standard deviation of the latent noise, as a fraction of the square root of the
-            latent dimension, which is the norm of the centroids.
+            latent dimension, which is the norm of the centroids. 0 for a kind that draws its codes.
+        arrangement: Of the centroids: ``"pedcc"``, as far apart as can be, or ``"random"``
+            directions.
         classification_weight: Weight of the cross-entropy of the classes.
         smoothing: Its label smoothing, between 0 and 1, both excluded.
         centroid_weight: Weight of the squared distance of a code to its centroid.
@@ -49,6 +64,14 @@ class Recipe:
         reconstruction_weight: Weight of the mean squared error of the images.
         wavelet_weight: Weight of the squared error of the Haar details on three levels.
         sobel_weight: Weight of the squared error of the Sobel gradients.
+        kl_weight: Weight of the divergence of the codes' Gaussians from the standard normal, in
+            nats.
+        likelihood_weight: Weight of minus the log-likelihood of the images, in nats.
+        likelihood: Of a VAE's pixels in [0, 1]: ``"bernoulli"``, ``"gaussian"`` of one fixed
+            variance, or ``"gaussian-optimal"``, whose variance is the mean squared error.
+        likelihood_std: Standard deviation of a pixel in [0, 1] under ``"gaussian"``.
+        code_norm_weight: Weight of the mean square of the codes' entries.
+        decoder_norm_weight: Weight of the sum of the squares of the decoder's parameters.
         training: Optimiser, schedule, augmentation and seed.
 
     Raises:
@@ -59,6 +82,7 @@ class Recipe:
     kind: str = "csae"
     network: NetworkConfig = field(default_factory=NetworkConfig)
     noise: float = 0.04
+    arrangement: str = _later("pedcc")
     classification_weight: float = 1.0
     smoothing: float = 0.1
     centroid_weight: float = 0.0
@@ -66,24 +90,40 @@ class Recipe:
     reconstruction_weight: float = 10.0
     wavelet_weight: float = 0.0
     sobel_weight: float = 0.0
+    kl_weight: float = _later(0.0)
+    likelihood_weight: float = _later(0.0)
+    likelihood: str = _later("bernoulli")
+    likelihood_std: float = _later(0.1)
+    code_norm_weight: float = _later(0.0)
+    decoder_norm_weight: float = _later(0.0)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         checks.choice("kind", self.kind, tuple(KINDS))
         checks.instance("network", self.network, NetworkConfig)
+        checks.choice("arrangement", self.arrangement, ARRANGEMENTS)
         checks.choice("centroid_space", self.centroid_space, SPACES)
+        checks.choice("likelihood", self.likelihood, LIKELIHOODS)
         checks.instance("training", self.training, TrainingConfig)
         checked = {
             "noise": checks.number("noise", self.noise, least=0),
             "smoothing": checks.number("smoothing", self.smoothing, above=0, below=1),
+            "likelihood_std": checks.number(
+                "likelihood_std", self.likelihood_std, least=1e-4, most=1e4
+            ),
         }
+        if checked["noise"] and not KINDS[self.kind].takes_noise:
+            raise ValueError(
+                f"noise must be 0 for the kind {self.kind!r}, which draws its codes, got "
+                f"{checked['noise']:g}; {_hint(self.kind)}"
+            )
         for term in TERMS:
             name = f"{term}_weight"
             checked[name] = checks.number(name, getattr(self, name), least=0)
             if checked[name] and term not in KINDS[self.kind].terms:
                 raise ValueError(
                     f"{name} must be 0 for the kind {self.kind!r}, which has nothing for that "
-                    f"term, got {checked[name]:g}"
+                    f"term, got {checked[name]:g}; {_hint(self.kind)}"
                 )
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -115,13 +155,18 @@ class Recipe:
         """Make the model and the loss; the network's first weights come from PyTorch's generator.
 
         Centroids are those of `csae.pedcc`, a simplex where the latent dimension is large enough
-        for one, turned as ``training.seed`` says.
+        for one, turned as ``training.seed`` says; or random directions, if ``arrangement`` says so.
 
         Raises:
             ValueError: ``num_classes`` is out of range, or all weights are 0.
         """
         model = build(
-            self.kind, num_classes, self.network, noise=self.noise, seed=self.training.seed
+            self.kind,
+            num_classes,
+            self.network,
+            noise=self.noise,
+            seed=self.training.seed,
+            **{name: getattr(self, name) for name in KINDS[self.kind].options},
         )
         weights = {term: getattr(self, f"{term}_weight") for term in TERMS}
         terms = {
@@ -134,8 +179,22 @@ class Recipe:
             return CentroidCrossEntropy(self.smoothing)
         if name == "centroid":
             return CentroidDistance(model.get_buffer("centroids"), self.centroid_space)
+        if name in _PLAIN_TERMS:
+            return _PLAIN_TERMS[name]()
         error = {"reconstruction": None, "wavelet": WaveletLoss(), "sobel": SobelLoss()}[name]
         return ImageError(error)
+
+
+_PLAIN_TERMS: dict[str, type[nn.Module]] = {
+    "kl": KLDivergence,
+    "likelihood": NegativeLogLikelihood,
+    "code_norm": CodeNorm,
+    "decoder_norm": DecoderNorm,
+}
+
+
+def _hint(kind: str) -> str:
+    return f"csae.kinds.defaults({kind!r}) returns what this kind needs"
 
 
 def _changed(part: Any, values: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

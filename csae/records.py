@@ -58,7 +58,8 @@ class Record:
         history: Metrics of each epoch.
         validation: Metrics of the trained model on the validation images, if measured.
         test: The same on the test images, measured once, if at all.
-        measures: Further measures of the experiment, on the validation images.
+        measures: Further measures of the experiment, on the test images where they were measured,
+            else on the validation images.
         measured_by: Commit whose code measured them.
         weights_sha256: Of the file of its weights.
         environment: Versions, device, platform and commit.

@@ -27,8 +27,9 @@ from lightning_fabric import Fabric
 
 from csae import checks, runtime, schema
 from csae.data import ImageDataset
-from csae.evaluation import evaluate
+from csae.evaluation import Measure, Trained, evaluate
 from csae.files import remove_leftovers, write_whole
+from csae.losses import CentroidCrossEntropy
 from csae.models import Autoencoder
 from csae.recipes import Recipe
 from csae.records import FORMAT, Part, Record, load_record, write_record
@@ -46,8 +47,6 @@ STATE = "state.safetensors"
 CHECKPOINT = "checkpoint.safetensors"
 RECORD = "record.json"
 _SETTINGS_FORMAT = "csae-settings-1"
-
-Measure = Callable[[Autoencoder, ImageDataset], Mapping[str, float]]
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,8 @@ def make(
         machine: What to compute with.
         folder: Where it keeps settings, state, weights and record; a run that was interrupted
             there goes on. None to keep nothing. Use `locked` around it.
-        measure: Further measures of the trained model on the validation images.
+        measure: Further measures of the trained model: on the test images where they are among the
+            parts, else on the validation images.
         on_epoch: Called with the model and an epoch's metrics, in the first process only.
         save_every: Seconds between two savings of the state inside an epoch.
         fabric: What `csae.training.launch` returned, if it has been called already.
@@ -197,7 +197,7 @@ def make(
     )
     if folder is not None and fabric.is_global_zero:
         write_whole(folder / CHECKPOINT, weights)
-    scores = _measured(model, parts, measure, fabric.is_global_zero)
+    scores = _measured(model, parts, settings.recipe, measure, fabric.is_global_zero)
     record = Record(
         format=FORMAT,
         experiment=settings.experiment,
@@ -251,7 +251,11 @@ def _keep_settings(folder: Path, settings: Settings) -> None:
 
 
 def _measured(
-    model: Autoencoder, parts: Mapping[str, ImageDataset], measure: Measure | None, first: bool
+    model: Autoencoder,
+    parts: Mapping[str, ImageDataset],
+    recipe: Recipe,
+    measure: Measure | None,
+    first: bool,
 ) -> dict[str, Any]:
     """Measure a trained model, in the first process: once, after everything is decided."""
     scores = {
@@ -259,8 +263,9 @@ def _measured(
         for name in ("validation", "test")
     }
     measures: dict[str, float] = {}
-    if measure is not None and "validation" in parts and first:
-        measures = dict(measure(model, parts["validation"]))
+    if measure is not None and first and {"validation", "test"} & parts.keys():
+        scale = CentroidCrossEntropy(recipe.smoothing).scale(parts["train"].num_classes)
+        measures = dict(measure(Trained(model, parts, scale)))
     for found in (scores["validation"], scores["test"], measures):
         for name, value in (found or {}).items():
             if not math.isfinite(value):

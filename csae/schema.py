@@ -125,8 +125,11 @@ def _read(kind: Any, value: Any, where: str, name: str) -> Any:
 def _read_union(kinds: Sequence[Any], value: Any, where: str, name: str) -> Any:
     if value is None and type(None) in kinds:
         return None
-    (kind,) = (kind for kind in kinds if kind is not type(None))
-    return _read(kind, value, where, name)
+    *others, last = (kind for kind in kinds if kind is not type(None))
+    for kind in others:
+        with suppress(ValueError):
+            return _read(kind, value, where, name)
+    return _read(last, value, where, name)
 
 
 def _read_fields(kind: type, value: Any, where: str, name: str) -> Any:

@@ -45,7 +45,7 @@ class CheckpointHeader:
     kind: str
     num_classes: int
     network: NetworkConfig
-    settings: dict[str, float]
+    settings: dict[str, str | float]
     dataset: str
 
     def __post_init__(self) -> None:

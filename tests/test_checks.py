@@ -18,6 +18,7 @@ from csae import (
     generation,
     kinds,
     losses,
+    measures,
     models,
     muon,
     networks,
@@ -63,6 +64,7 @@ OUT_OF_RANGE = [*NO_LABELS, LABELS + 1]
 CENTROIDS = centroids.simplex(3, 4, scale=2.0).float()
 CONFIG = networks.NetworkConfig(latent_dim=4, widths=(8, 8), image_size=28)
 IMAGES = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(1))
+PICTURES = torch.rand(12, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 
 
 @functools.cache
@@ -166,8 +168,89 @@ CASES = [
     (evaluation.reconstruct, {"model": model(10), "dataset": sample()}, {
         "batch_size": [*NO_COUNT, 0],
     }),
+    *[(measure, {"images": PICTURES, "reconstructions": PICTURES}, {
+        "images": [*NO_IMAGES, PICTURES[:1], PICTURES * 255, PICTURES * math.nan],
+        "reconstructions": [*NO_IMAGES, PICTURES[:1]],
+    }) for measure in (evaluation.ssim, evaluation.gradient_energy_kept, evaluation.band_errors,
+                       evaluation.fidelity_measures)],
+    (evaluation.band_errors, {"images": PICTURES, "reconstructions": PICTURES}, {
+        "levels": [*NO_COUNT, 0],
+    }),
+    (evaluation.class_probabilities, {"similarities": CODES, "scale": 2.0}, {
+        "similarities": [*NO_CODES, CODES * math.nan], "scale": [*NO_NUMBER, 0],
+    }),
+    (evaluation.calibration_error, {"probabilities": CODES.softmax(1), "labels": LABELS}, {
+        "probabilities": [*NO_CODES, CODES, CODES * math.nan, CODES[:, :1] * 0 + 1],
+        "labels": [*NO_LABELS, LABELS + 2], "bins": [*NO_COUNT, 0],
+    }),
+    (evaluation.fitted_temperature, {"logits": CODES, "labels": LABELS}, {
+        "logits": [*NO_CODES, CODES * math.nan], "labels": [*NO_LABELS, LABELS + 2],
+    }),
+    (evaluation.probe_accuracy, {
+        "latents": CODES, "labels": LABELS, "other_latents": CODES, "other_labels": LABELS,
+    }, {
+        "latents": [*NO_CODES, CODES * math.nan], "labels": [*NO_LABELS, LABELS * 0],
+        "other_latents": [*NO_CODES, CODES[:, :2]], "other_labels": NO_LABELS[:8],
+    }),
+    (evaluation.frechet_distance, {"first": CODES, "second": CODES}, {
+        name: [*NO_CODES, CODES[:1], CODES * math.nan] for name in ("first", "second")
+    }),
+    (evaluation.precision_recall, {"real": CODES, "generated": CODES}, {
+        "real": [*NO_CODES, CODES[:3]], "generated": [*NO_CODES, CODES[:3], CODES[:, :2]],
+        "neighbours": [*NO_COUNT, 0],
+    }),
+    (evaluation.nearest_images, {"images": PICTURES, "training": PICTURES}, {
+        "images": NO_IMAGES, "training": [*NO_IMAGES[:3], PICTURES[:, 0], PICTURES.int()],
+    }),
+    (evaluation.memorisation_ratio, {
+        "samples": PICTURES, "held_out": PICTURES, "training": 1 - PICTURES,
+    }, {
+        "samples": NO_IMAGES, "held_out": [*NO_IMAGES, 1 - PICTURES],
+        "training": [*NO_IMAGES[:3], PICTURES[:, 0], PICTURES.int()],
+    }),
+    (evaluation.spread_of, {}, {"latents": [*NO_CODES, CODES * math.nan]}),
+    (evaluation.decode_latents, {"model": model(), "latents": CODES}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "latents": [*NO_CODES, CODES[:, :2]],
+    }),
+    (evaluation.perturbation_measures, {
+        "model": model(10), "dataset": sample().first(20), "latent_stds": (), "pixel_stds": (),
+    }, {
+        "model": [*NO_OBJECT, nn.ReLU()], "dataset": [*NO_OBJECT, IMAGES],
+        "latent_stds": ["12", None, 1.0, (-1.0,), ("1",)], "relative": NO_FLAG, "seed": NO_SEED,
+        "pixel_stds": ["12", None, 1.0, (-1.0,), ("1",)],
+    }),
+    (evaluation.Trained, {"model": model(10), "parts": {"train": sample(), "test": sample()}}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "similarity_scale": [*NO_NUMBER, 0],
+        "parts": ["x", None, sample(), {"train": sample()}, {"test": sample()},
+                  {"train": IMAGES, "test": sample()}],
+    }),
+    (measures.result_measures, {}, {"judge": NO_FUNCTION}),
+    (measures.pretrained_judge, {}, {"dataset": [None, 1, "nonsense"]}),
     (centroids.nearest_centroid, {"latents": CODES, "centroids": CENTROIDS}, {
         "latents": [*NO_CODES, CODES[:, :3], CODES.double()], "centroids": NO_CODES,
+    }),
+    *[(call, {"model": model(10), "dataset": sample()}, {
+        "model": [*NO_OBJECT, nn.ReLU()], "dataset": [*NO_OBJECT, IMAGES],
+        "batch_size": [*NO_COUNT, 0],
+    }) for call in (evaluation.encode, evaluation.classify)],
+    (evaluation.image_bounds, {"model": models.VAE(CONFIG), "dataset": sample().first(9)}, {
+        "model": [*NO_OBJECT, nn.ReLU(), model()], "dataset": [*NO_OBJECT, IMAGES],
+        "samples": [*NO_COUNT, 0], "seed": NO_SEED, "batch_size": [*NO_COUNT, 0],
+    }),
+    (evaluation.class_bounds, {
+        "model": models.ConditionalVAE(3, CONFIG), "dataset": sample().first(9),
+    }, {
+        "model": [*NO_OBJECT, nn.ReLU(), model(), models.VAE(CONFIG)],
+        "dataset": [*NO_OBJECT, IMAGES], "seed": NO_SEED, "batch_size": [*NO_COUNT, 0],
+    }),
+    (models.active_dimensions, {}, {"latents": [*NO_CODES, CODES[:1], CODES * math.nan]}),
+    (models.gaussian_divergence, {"means": CODES, "log_variances": CODES}, {
+        "means": [*NO_CODES, CODES[:1]], "log_variances": [*NO_CODES, CODES[:1]],
+    }),
+    (models.log_likelihood, {"decoded": IMAGES, "images": IMAGES, "likelihood": "gaussian"}, {
+        "decoded": [*NO_IMAGES, IMAGES[:1], IMAGES[:, 0]], "likelihood": NO_CHOICE,
+        "images": [*NO_IMAGES, IMAGES[:1], IMAGES[:, 0]],
+        "variance": [*NO_NUMBER[:6], 10**400, 0, -1],
     }),
     (losses.CentroidCrossEntropy, {}, {"smoothing": [*NO_NUMBER, 0, 1, -0.5]}),
     (attribute(losses.CentroidCrossEntropy, "scale"), {}, {"num_classes": [*NO_COUNT, 1]}),
@@ -203,6 +286,14 @@ CASES = [
                       CENTROIDS * 1e-30, CENTROIDS * 1e30, torch.ones(3, 4),
                       CENTROIDS * torch.arange(1, 4)[:, None]],
         "noise": [*NO_NUMBER, -1, math.inf], "config": ["x", 4],
+    }),
+    (models.CSAE.for_classes, {"num_classes": 3}, {"arrangement": NO_CHOICE}),
+    (models.VAE, {}, {
+        "config": ["x", 4], "likelihood": NO_CHOICE, "likelihood_std": [*NO_NUMBER, 0, -1],
+    }),
+    (models.ConditionalVAE, {"num_classes": 3}, {
+        "num_classes": [*NO_COUNT, 1], "config": ["x", 4], "likelihood": NO_CHOICE,
+        "likelihood_std": [*NO_NUMBER, 0, -1],
     }),
     (baselines.SupervisedAutoencoder, {"num_classes": 3}, {
         "num_classes": [*NO_COUNT, 1], "noise": [*NO_NUMBER, -1], "config": ["x", 4],
@@ -296,6 +387,8 @@ CASES = [
         "draw": [*NO_FUNCTION, None], "count": NO_COUNT,
     }),
     (distributed.share_batch_norm, {}, {"model": NO_OBJECT}),
+    (distributed.mean_over_processes, {}, {"value": ["x", None, 1.0, CODES.long()]}),
+    (noise.standard_normal, {}, {"like": ["x", None, CODES.numpy(), CODES.long()]}),
     (distributed.all_reduce_bytes, {"values": 10, "processes": 2}, {
         "values": NO_COUNT, "processes": [*NO_COUNT, 0], "width": [*NO_COUNT, 0],
     }),
@@ -308,6 +401,17 @@ CASES = [
     (generation.sample_latents, {"latents": CODES, "labels": LABELS, "per_class": 2}, {
         "latents": [*NO_CODES, CODES[:0], CODES * math.nan], "labels": [*NO_LABELS, LABELS * 100],
         "per_class": [*NO_COUNT, 0], "seed": NO_SEED,
+    }),
+    *[(sampler.fit, {"latents": CODES, "labels": LABELS}, {
+        "latents": [*NO_CODES, CODES[:0], CODES * math.nan],
+        "labels": [*NO_LABELS[1:], LABELS * 100],
+    }) for sampler in (generation.GaussianSampler(), generation.MixtureSampler(2))],
+    (generation.PriorSampler().fit(CODES).sample, {"count": 2}, {
+        "count": [*NO_COUNT, 0], "seed": NO_SEED,
+    }),
+    (generation.MixtureSampler, {}, {
+        "components": [*NO_COUNT, 0], "regularisation": [*NO_NUMBER, -1],
+        "seed": [*NO_SEED, 2**32],
     }),
     (runtime.resolve_device, {}, {"accelerator": [*NO_CHOICE, "cuda:0", "CPU"]}),
     (runtime.resolve_precision, {"precision": "auto", "device": torch.device("cpu")}, {
@@ -365,6 +469,7 @@ CASES = [
     (recipes.Recipe, {}, {
         "kind": NO_CHOICE, "network": NO_OBJECT, "noise": [*NO_NUMBER, -1],
         "smoothing": [*NO_NUMBER, 0, 1], "centroid_space": NO_CHOICE, "training": NO_OBJECT,
+        "arrangement": NO_CHOICE, "likelihood": NO_CHOICE, "likelihood_std": [*NO_NUMBER, 0],
         **{f"{name}_weight": [*NO_NUMBER, -1] for name in recipes.TERMS},
     }),
     (recipes.Recipe().change, {}, {
@@ -377,7 +482,9 @@ CASES = [
     }),
     (kinds.build, {"kind": "csae", "num_classes": 3, "network": CONFIG}, {
         "kind": NO_CHOICE, "num_classes": [*NO_COUNT, 1], "noise": [*NO_NUMBER, -1],
+        "arrangement": NO_CHOICE,
     }),
+    (kinds.defaults, {"kind": "vae"}, {"kind": NO_CHOICE}),
     *[(kind.for_classes, {"num_classes": 3, "config": CONFIG}, {
         "noise": [*NO_NUMBER, -1], "config": ["x", 4],
     }) for kind in kinds.KINDS.values()],

@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from csae import cli, data, files, records, runs, runtime, schema
+from csae import cli, data, files, kinds, records, runs, runtime, schema
 from csae.data import Augmentation
 from csae.recipes import recipe
 from csae.training import Machine
@@ -494,10 +495,24 @@ def test_kinds_of_model_are_options(small, tmp_path, capsys):
     record = records.load_record(tmp_path / "run" / "record.json")
     assert record.recipe.kind == "autoencoder"
     assert record.test.keys() == {"psnr"}
-    assert train("--out", tmp_path / "never", "--kind", "autoencoder") == 2
+    labelled = ["--kind", "autoencoder", "--classification-weight", 1]
+    assert train("--out", tmp_path / "never", *labelled) == 2
     assert "classification_weight must be 0 for the kind 'autoencoder'" in capsys.readouterr().err
-    assert train("--out", tmp_path / "never", "--kind", "vae") == 2
+    assert train("--out", tmp_path / "never", "--kind", "gan") == 2
     assert "kind must be one of 'csae'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+def test_a_kind_comes_with_the_weights_that_it_needs(small, tmp_path, capsys, kind):
+    assert train("--out", tmp_path / "run", "--kind", kind) == 0
+    shown = capsys.readouterr().out
+    record = records.load_record(tmp_path / "run" / "record.json")
+    settled = recipe("quick", "mnist-sample").change(**kinds.defaults(kind))
+    assert dataclasses.replace(settled, training=record.recipe.training) == record.recipe
+    model = kinds.KINDS[kind]
+    measured = {"accuracy"} * model.classifies | {"psnr"} * model.decodes
+    assert record.test.keys() == measured
+    assert ("PSNR" in shown, "test accuracy" in shown) == (model.decodes, model.classifies)
 
 
 @pytest.mark.parametrize(

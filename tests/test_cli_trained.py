@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import matplotlib
@@ -341,5 +342,27 @@ def test_models_of_every_kind_are_evaluated(tmp_path, capsys, kind):
     weights.save_checkpoint(model, path, dataset="mnist-sample", num_classes=10)
     assert run("evaluate", str(path)) == 0
     shown = capsys.readouterr().out
-    assert ("accuracy" in shown) == (kind != "autoencoder")
-    assert "PSNR" in shown
+    assert ("accuracy" in shown) == model.classifies
+    assert ("PSNR" in shown) == model.decodes
+
+
+@pytest.mark.parametrize("kind", kinds.KINDS)
+@pytest.mark.parametrize("command", ["reconstruct", "sample", "export"])
+def test_every_kind_does_what_it_can(tmp_path, capsys, kind, command):
+    """Or says in one line why it cannot."""
+    if command == "export":
+        pytest.importorskip("onnxscript")
+    path = tmp_path / "model.safetensors"
+    config = NetworkConfig("fully_connected", 9, widths=(16,), image_size=28)
+    model = kinds.build(kind, 10, config)
+    weights.save_checkpoint(model, path, dataset="mnist-sample", num_classes=10)
+    options = {"reconstruct": ["--count", "5"], "sample": ["--per-class", "2"]}
+    out = tmp_path / OUT[command]
+    status = run(command, path, *options.get(command, ["--count", "20"]), "--out", out)
+    shown = capsys.readouterr()
+    possible = model.decodes and not (command == "export" and model.takes_labels)
+    assert (status == 0) == possible, shown.err
+    assert out.exists() == possible
+    if not possible:
+        assert re.search("model must (have a decoder|take images and codes alone)", shown.err)
+        assert shown.err.count("\n") == 1

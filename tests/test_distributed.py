@@ -15,6 +15,7 @@ import torch
 from csae.distributed import (
     SharedBatchNorm2d,
     all_reduce_bytes,
+    mean_over_processes,
     own_rows,
     share_batch_norm,
     sharing_speedup,
@@ -28,11 +29,14 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from csae import (
-    CSAE, CSAELoss, Augmentation, Machine, TrainingConfig, evaluate, load_dataset, simplex, train,
+    CSAE, Augmentation, Machine, TrainingConfig, evaluate, load_dataset, simplex, train,
 )
+from csae.kinds import build
+from csae.losses import CSAELoss, JointLoss, KLDivergence, NegativeLogLikelihood
 from csae.training import launch
 
 processes, bits, images, out = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+conditional = sys.argv[5] == "cvae"
 data = load_dataset("fashion-mnist", "train", sample=True)
 data = dataclasses.replace(data, images=data.images[:images], labels=data.labels[:images])
 config = TrainingConfig(
@@ -49,25 +53,31 @@ else:
     config = dataclasses.replace(config, learning_rate=1e-5, schedule="constant")
     fabric = launch(config, machine)
 torch.manual_seed(0)
-model = CSAE(simplex(10, 40, scale=math.sqrt(40)))
+if conditional:
+    model = build("cvae", 10, likelihood="gaussian-optimal")
+    terms = {"kl": (1.0, KLDivergence()), "likelihood": (1.0, NegativeLogLikelihood())}
+else:
+    model, terms = CSAE(simplex(10, 40, scale=math.sqrt(40))), {}
 losses, held = [], []
 
-class Noted(CSAELoss):
+class Noted(JointLoss if conditional else CSAELoss):
     def forward(self, output, images, labels):
         terms = super().forward(output, images, labels)
         losses.append(float(fabric.all_reduce(terms["loss"].detach().clone(), reduce_op="mean")))
         held.append(len(images))
         return terms
 
-history = train(model, Noted(), data, config, machine=machine, fabric=fabric, progress=False,
+history = train(model, Noted(**terms), data, config, machine=machine, fabric=fabric, progress=False,
                 validate=lambda trained: evaluate(copy.deepcopy(trained).float(), data))
 result = {"losses": losses, "history": history, "images": sum(held), "processes": fabric.world_size}
+if conditional:
+    result["variance"] = float(model.running_variance)
 with open(f"{out}.{fabric.global_rank}", "w") as file:
     json.dump(result, file)
 """
 
 
-def run(tmp_path, processes, bits, images=512, launcher=()):
+def run(tmp_path, processes, bits, images=512, launcher=(), kind="csae"):
     script, out = tmp_path / "script.py", tmp_path / f"{processes}-{bits}-{len(launcher)}"
     script.write_text(SCRIPT)
     # Threads sum in another order: with one each, only the number of processes differs.
@@ -81,6 +91,7 @@ def run(tmp_path, processes, bits, images=512, launcher=()):
             bits,
             str(images),
             out,
+            kind,
         ],
         check=True,
         env=os.environ | alone,
@@ -117,6 +128,16 @@ def test_processes_share_an_epoch_as_one_would_run_it(tmp_path, single, bits, pr
     assert ours["validation_accuracy"] == pytest.approx(theirs["validation_accuracy"], abs=3e-3)
 
 
+def test_processes_share_the_codes_that_are_drawn(tmp_path):
+    """Of a conditional VAE: the noise, the labels, and the variance of the whole batch."""
+    single = run(tmp_path, 1, "64", 192, kind="cvae")[0]
+    for part in run(tmp_path, 2, "64", 192, kind="cvae"):
+        assert part["processes"] == 2
+        assert part["losses"] == pytest.approx(single["losses"], rel=1e-6)
+        assert part["variance"] == pytest.approx(single["variance"], rel=1e-6)
+    assert single["losses"][-1] < single["losses"][0]
+
+
 def test_torchrun_launches_as_it_is(tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     launched = run(tmp_path, 2, "32", 64, launcher)
@@ -129,7 +150,7 @@ def test_torchrun_launches_as_it_is(tmp_path):
 def test_slurm_launches_as_it_is(tmp_path):
     """Two processes with the variables that srun sets, as on two tasks of one node."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, tmp_path / "script.py", "2", "32", "64", tmp_path / "out"]
+    command = [sys.executable, tmp_path / "script.py", "2", "32", "64", tmp_path / "out", "csae"]
     common = {
         "SLURM_JOB_ID": str(20_000 + os.getpid() % 10_000),  # the port of the meeting point
         "SLURM_JOB_NAME": "csae",
@@ -162,6 +183,13 @@ def test_a_single_process_changes_nothing(model):
     drawn = own_rows(lambda count: torch.rand(count, 3), 5)
     torch.manual_seed(0)
     assert torch.equal(drawn, torch.rand(5, 3))
+
+
+def test_a_mean_over_processes_is_that_of_all(two_processes):
+    value = torch.tensor(3.0, requires_grad=True)
+    mean = mean_over_processes(value)
+    assert mean.item() == 3  # both hold the same
+    assert not mean.requires_grad
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_one_seed_has_no_interval():
 
 
 def test_a_plain_autoencoder_predicts_no_classes(digits):
-    with pytest.raises(ValueError, match="model must have similarities.* got Autoencoder"):
+    with pytest.raises(ValueError, match="model must name classes.* got Autoencoder"):
         predict(Autoencoder(), digits)
     assert set(evaluate(Autoencoder(), digits)) == {"psnr"}
 

@@ -9,6 +9,7 @@ import torch
 
 from csae import cli, data, experiments, records, runs, weights
 from csae.experiments import Experiment, Task
+from csae.losses import CentroidCrossEntropy
 from csae.networks import NetworkConfig
 from csae.recipes import Recipe
 from csae.training import Machine
@@ -167,15 +168,30 @@ def test_a_run_leaves_the_random_numbers_alone(parts):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_further_measures_go_into_the_record(parts):
-    def measure(model, validation):
-        return {"images": len(validation), "dimensions": model.latent_dim}
+@pytest.mark.parametrize("tested", [False, True])
+def test_further_measures_go_into_the_record(parts, tested):
+    """Taken on test images where an experiment looks at them, else on validation images."""
+    seen = []
+
+    def measure(trained):
+        seen.append((trained.held_out.split, sorted(trained.parts)))
+        scale = CentroidCrossEntropy().scale(10)
+        assert trained.similarity_scale == scale
+        return {"images": len(trained.held_out), "dimensions": trained.model.latent_dim}
 
     task = Task("mnist-sample", "unlabelled", 0)
-    run = experiments.run_task(tiny(measure=measure), task, parts, machine=CPU, progress=False)
+    given = parts if tested else {name: parts[name] for name in ("train", "validation")}
+    run = experiments.run_task(
+        tiny(measure=measure, tested=tested), task, given, machine=CPU, progress=False
+    )
     assert run.record.measures == {"images": 200, "dimensions": 9}
     assert run.record.measured("dimensions") == 9
     assert "accuracy" not in run.record.validation
+    assert (run.record.test is not None) == tested
+    if tested:
+        assert seen == [("test", ["test", "train", "validation"])]
+    else:
+        assert seen == [("validation", ["train", "validation"])]
 
 
 def test_a_run_can_be_watched(parts):

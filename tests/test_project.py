@@ -110,8 +110,8 @@ assert torch.get_num_threads() == threads
 FLOORS = (
     "checks", "files", "schema", "tensorfile", "progress", "centroids", "wavelets", "distributed",
     "noise", "muon", "runtime", "data", "networks", "models", "baselines", "kinds", "losses",
-    "training", "evaluation", "generation", "recipes", "records", "weights", "runs", "experiments",
-    "export", "figures", "exercises", "cli", "__main__",
+    "training", "evaluation", "generation", "recipes", "records", "weights", "measures", "runs",
+    "experiments", "export", "figures", "exercises", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from csae import schema
-from csae.centroids import separation
+from csae.centroids import random_directions, separation
 from csae.data import DATASETS, Augmentation, class_names
+from csae.kinds import ABOUT as ABOUT_KINDS
+from csae.kinds import KINDS, defaults
 from csae.networks import NetworkConfig
 from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 from csae.training import TrainingConfig
@@ -94,8 +96,15 @@ def test_seed_turns_the_centroids():
         ({"centroid_space": "free"}, "centroid_space must be one of"),
         ({"wavelet_weight": -1.0}, "wavelet_weight must be a finite number"),
         ({"classification_weight": 0.0, "reconstruction_weight": 0.0}, "nothing to learn"),
-        ({"kind": "vae"}, "kind must be one of .* got 'vae'"),
+        ({"kind": "gan"}, "kind must be one of .* got 'gan'"),
         ({"kind": "autoencoder"}, "classification_weight must be 0 for the kind 'autoencoder'"),
+        ({"kind": "autoencoder"}, r"csae.kinds.defaults\('autoencoder'\) returns what"),
+        ({"kind": "vae"}, "noise must be 0 for the kind 'vae', which draws its codes, got 0.04"),
+        ({"kind": "vae", "noise": 0}, "classification_weight must be 0 for the kind 'vae'"),
+        ({"kl_weight": 1.0}, "kl_weight must be 0 for the kind 'csae'"),
+        ({"arrangement": "even"}, "arrangement must be one of 'pedcc', 'random'; got 'even'"),
+        ({"likelihood": "laplace"}, "likelihood must be one of 'bernoulli', .* got 'laplace'"),
+        ({"likelihood_std": 0.0}, "likelihood_std must be a finite number from 0.0001"),
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"rate": 1.0, "flip": True}, "^rate must be among the fields of a recipe"),
     ],
@@ -118,6 +127,52 @@ def test_changes_find_their_place():
     assert found.network == NetworkConfig(latent_dim=10, widths=(8, 16))
     assert found.training == TrainingConfig(epochs=3, augmentation=Augmentation(flip=True))
     assert Recipe().change() == Recipe()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_kind_is_built_with_its_defaults(name, kind):
+    """In one line, from any recipe; all terms that are left have a weight."""
+    found = recipe(name, "mnist").change(**defaults(kind))
+    model, loss = found.build(10)
+    assert type(model) is KINDS[kind]
+    images, labels = torch.rand(4, 1, 32, 32), torch.arange(4)
+    output = model(images, labels) if model.takes_labels else model(images)
+    terms = loss(output, images, labels)
+    assert torch.isfinite(terms["loss"])
+    terms["loss"].backward()
+    assert all(weights.grad is not None for weights in model.parameters())
+    if kind in ("vae", "cvae"):
+        assert loss.weights == {"kl": 1.0, "likelihood": 1.0}
+    if kind == "csae":
+        assert found == recipe(name, "mnist")
+
+
+def test_kinds_say_what_they_need_or_are_refused():
+    assert ABOUT_KINDS.keys() == KINDS.keys()
+    with pytest.raises(ValueError, match="kind must be one of 'csae', .* got 'gan'"):
+        defaults("gan")
+
+
+def test_options_of_a_kind_come_from_the_recipe():
+    changes = {"likelihood": "gaussian", "likelihood_std": 0.2, "latent_dim": 5}
+    model, _ = Recipe().change(**defaults("vae"), **changes).build(10)
+    assert model.settings == {"likelihood": "gaussian", "likelihood_std": 0.2}
+    random, _ = Recipe().change(arrangement="random", seed=3).build(10)
+    expected = random_directions(10, 40, scale=40**0.5, seed=3).float()
+    assert torch.equal(random.centroids, expected)
+
+
+def test_recipes_of_before_mean_the_defaults():
+    """Older records and settings say nothing of what came later."""
+    values = json.loads(json.dumps(dataclasses.asdict(recipe("paper", "mnist"))))
+    later = {
+        field.name: values.pop(field.name)
+        for field in dataclasses.fields(Recipe)
+        if "absent" in field.metadata
+    }
+    assert later.keys() >= {"arrangement", "kl_weight", "likelihood", "code_norm_weight"}
+    assert schema.build(Recipe, values, "a file") == recipe("paper", "mnist")
 
 
 def test_every_recipe_says_what_it_is():

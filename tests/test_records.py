@@ -155,7 +155,7 @@ def changed(values, *keys, to=None):
         (["seed"], 1, "it has no entries but format, experiment, .* got 'seed'"),
         (["recipe"], None, "recipe is missing"),
         (["recipe", "kind"], None, "recipe.kind is missing"),
-        (["recipe", "kind"], "vae", "recipe.kind must be one of 'csae', .* got 'vae'"),
+        (["recipe", "kind"], "gan", "recipe.kind must be one of 'csae', .* got 'gan'"),
         (["recipe", "training", "epochs"], "3", "recipe.training.epochs must be an integer, got"),
         (["recipe", "training", "epochs"], 3.0, "recipe.training.epochs must be an integer, got"),
         (["recipe", "training", "epochs"], 0, "recipe.training.epochs must be an integer of at"),

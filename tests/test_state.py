@@ -98,6 +98,30 @@ def test_resumed_run_ends_with_the_same_bits(
     assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
 
 
+@pytest.mark.parametrize(
+    ("kind", "likelihood"), [("vae", "bernoulli"), ("cvae", "gaussian-optimal")]
+)
+def test_codes_that_are_drawn_are_the_same_again(digits, tmp_path, monkeypatch, kind, likelihood):
+    """Noise, labels and the running variance go on where they stood."""
+    monkeypatch.setattr("csae.training.watching._LOOK_EVERY", 0)
+    recipe = Recipe(network=TINY, training=SHORT).change(
+        **kinds.defaults(kind), likelihood=likelihood
+    )
+
+    def new():
+        torch.manual_seed(0)
+        model, criterion = recipe.build(10)
+        return {"model": model, "digits": digits, "config": SHORT, "criterion": criterion}
+
+    whole = run(**new())
+    state = {"state_file": tmp_path / "state", "save_every": 0}
+    with pytest.raises(StopError):
+        run(**new(), **state, on_step=stop_at(0.5))
+    history, values = run(**new(), **state)
+    assert history == whole[0]
+    assert all(torch.equal(a, b) for a, b in zip(values, whole[1], strict=True))
+
+
 def test_a_run_keeps_its_number_of_threads(model, digits, tmp_path, monkeypatch, capsys):
     """Rounding depends on it; what is free when the run goes on does not matter."""
     monkeypatch.setattr(machine_module, "threads_are_chosen", lambda: False)

@@ -10,8 +10,9 @@ from csae import training
 from csae.centroids import simplex
 from csae.data import Augmentation, load_dataset
 from csae.evaluation import evaluate
+from csae.kinds import build
 from csae.losses import CentroidDistance, CSAELoss, ImageError, JointLoss
-from csae.models import CSAE, Autoencoder, CSAEOutput
+from csae.models import CSAE, Autoencoder, CSAEOutput, VAEOutput
 from csae.networks import NetworkConfig
 from csae.training import (
     TIMINGS,
@@ -350,6 +351,7 @@ def test_schedules(model, digits, schedule, wanted):
         ({"world_size": 2}, 30, False),
         ({"device": torch.device("cpu")}, 30, False),
         ({"replayable": False}, 30, False),
+        ({"takes_labels": True}, 30, False),
     ],
 )
 def test_kernels_are_recorded_where_it_is_safe_and_pays(change, steps, expected):
@@ -394,6 +396,20 @@ def test_each_replay_draws_its_own_noise():
     first, second = (CSAEOutput(*(part.clone() for part in replay(images))) for _ in range(2))
     assert torch.equal(first.latents, second.latents)  # before the noise
     assert not torch.allclose(first.reconstructions, second.reconstructions)
+
+
+@on_cuda
+def test_each_replay_draws_its_own_codes():
+    """And follows the variance, which is a buffer, as normalisation's statistics are."""
+    torch.manual_seed(0)
+    model = build("vae", 10, likelihood="gaussian-optimal").cuda().train()
+    replay = record_kernels(model, 8, "fp32", torch.device("cuda"))
+    assert model.running_variance.item() == pytest.approx(0.01)  # recording left no trace
+    images = torch.rand(8, 1, 32, 32, device="cuda")
+    first, second = (VAEOutput(*(part.clone() for part in replay(images))) for _ in range(2))
+    assert torch.equal(first.latents, second.latents)
+    assert not torch.allclose(first.log_likelihoods, second.log_likelihoods)
+    assert model.running_variance.item() > 0.01
 
 
 @on_cuda

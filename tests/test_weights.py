@@ -14,7 +14,7 @@ from csae import kinds, tensorfile, weights
 from csae.centroids import simplex
 from csae.data import load_dataset
 from csae.evaluation import evaluate
-from csae.models import CSAE, Autoencoder
+from csae.models import CSAE, LIKELIHOODS, Autoencoder
 from csae.networks import NetworkConfig
 from csae.records import load_runs
 
@@ -24,7 +24,14 @@ DENSE = NetworkConfig("fully_connected", 4, widths=(8,), image_size=28)
 
 def tiny(kind="csae", config=TINY):
     torch.manual_seed(0)
-    return kinds.build(kind, 3, config, noise=0.1, seed=1)
+    noise = 0.1 if kinds.KINDS[kind].takes_noise else 0
+    return kinds.build(kind, 3, config, noise=noise, seed=1)
+
+
+def call(model, images):
+    """Call a model, with the labels if it takes them."""
+    labels = torch.arange(len(images)) % 3
+    return model(images, labels) if model.takes_labels else model(images)
 
 
 def save(model, path, **options):
@@ -44,7 +51,7 @@ def path(tmp_path):
 def test_every_kind_comes_back_bit_for_bit(path, kind, config):
     model = tiny(kind, config).train()
     images = torch.rand(8, 1, 28, 28)
-    model(images)  # moves the running statistics of batch normalisation
+    call(model, images)  # moves the running statistics of batch normalisation
     digest = save(model, path)
     assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
     loaded, header = weights.load_checkpoint(path)
@@ -58,10 +65,26 @@ def test_every_kind_comes_back_bit_for_bit(path, kind, config):
     ours, theirs = model.state_dict(), loaded.state_dict()
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    expected, output = model.eval()(images), loaded(images)
+    expected, output = call(model.eval(), images), call(loaded, images)
     assert all(torch.equal(a, b) for a, b in zip(expected, output, strict=True))
     assert save(loaded, path) == digest
     assert list(path.parent.iterdir()) == [path]  # no temporary file stays
+
+
+@pytest.mark.parametrize("kind", ["vae", "cvae"])
+def test_the_likelihood_comes_back(path, kind):
+    """A variance that was learnt is a tensor of the file, one that was chosen a setting."""
+    images = torch.rand(8, 1, 28, 28)
+    for likelihood in LIKELIHOODS:
+        torch.manual_seed(0)
+        model = kinds.build(kind, 3, TINY, likelihood=likelihood, likelihood_std=0.3).train()
+        call(model, images)
+        save(model, path)
+        loaded, header = weights.load_checkpoint(path)
+        assert header.settings["likelihood"] == loaded.likelihood == likelihood
+        assert ("running_variance" in loaded.state_dict()) == (likelihood == "gaussian-optimal")
+        ours, theirs = call(model.eval(), images), call(loaded, images)
+        assert torch.equal(ours.log_likelihoods, theirs.log_likelihoods)
 
 
 def test_a_loaded_model_can_be_trained_on(path):
@@ -208,7 +231,10 @@ HUGE = 10**9
 WRONG_HEADERS = {
     "format": (lambda h: h.update(format="csae-2"), "its format is 'csae-2', not 'csae-3'"),
     "no format": (lambda h: h.pop("format"), "its format is None, not 'csae-3'"),
-    "kind": (lambda h: h.update(kind="vae"), "kind must be one of 'csae'"),
+    "kind": (lambda h: h.update(kind="gan"), "kind must be one of 'csae'"),
+    "text setting": (lambda h: h["settings"].update(noise="x"), "noise must be a finite number"),
+    "unknown likelihood": (lambda h: h.update(kind="vae", settings={"likelihood": "x"}),
+                           "likelihood must be one of 'bernoulli'"),
     "other kind": (lambda h: h.update(kind="autoencoder"), "centroids belongs to another network"),
     "missing": (lambda h: h.pop("dataset"), "dataset is missing"),
     "missing inside": (lambda h: h["network"].pop("widths"), "network.widths is missing"),
@@ -398,7 +424,7 @@ def test_the_header_is_a_value():
     """It can be changed as a whole, checked again."""
     header = weights.CheckpointHeader("csae-3", "csae", 3, TINY, {"noise": 0.1}, "mine")
     with pytest.raises(ValueError, match="kind must be one of"):
-        replace(header, kind="vae")
+        replace(header, kind="gan")
 
 
 def test_plain_autoencoders_have_no_classes_of_their_own(path):

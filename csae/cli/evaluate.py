@@ -16,8 +16,8 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "evaluate",
         help="measure a trained model's accuracy and reconstruction",
-        description="Measure a checkpoint's classification accuracy, and the PSNR of its "
-        "reconstructions on the 28x28 image in [0, 1].",
+        description="Measure a checkpoint's classification accuracy, where it names classes, and "
+        "the PSNR of its reconstructions on the 28x28 image in [0, 1], where it makes any.",
     )
     command.set_defaults(run=_run)
     shared.add_checkpoint(command)

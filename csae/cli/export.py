@@ -60,6 +60,7 @@ def _run(options: argparse.Namespace) -> None:
     files.check_can_write("out", options.out)
     runtime.settle_threads()
     model, header = load_checkpoint(options.checkpoint)
+    export.check_exports(model)
     _check_own_dataset(options, header)
     dataset = shared.load_images(options, model, header, options.split).first(options.count)
     with progress.bar(

@@ -159,10 +159,16 @@ def own_dataset(header: CheckpointHeader) -> str:
 
 
 def scores(measured: dict[str, float]) -> str:
-    """Say what `csae.evaluate` measured; a model without classes has no accuracy."""
-    accuracy = measured.get("accuracy")
-    named = "" if accuracy is None else f"accuracy {accuracy:.2%}, "
-    return f"{named}PSNR {measured['psnr']:.2f} dB"
+    """Say what `csae.evaluate` measured.
+
+    A model without classes has no accuracy, and one without a decoder no PSNR.
+    """
+    parts = []
+    if "accuracy" in measured:
+        parts.append(f"accuracy {measured['accuracy']:.2%}")
+    if "psnr" in measured:
+        parts.append(f"PSNR {measured['psnr']:.2f} dB")
+    return ", ".join(parts)
 
 
 def settle_device(options: argparse.Namespace) -> torch.device:

@@ -129,5 +129,5 @@ class _Sheet:
 
 def _names_width(names: Sequence[str], size: float) -> float:
     """Width in pixels of a column that holds these names between two margins."""
-    extents = (TextPath((0, 0), name, size=size).get_extents() for name in names)
+    extents = (TextPath((0, 0), name, size=size).get_extents() for name in names if name)
     return max(float(extent.width) for extent in extents) * _DPI / 72 + 2 * _MARGIN

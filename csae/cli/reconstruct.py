@@ -11,7 +11,7 @@ from torch import Tensor
 
 from csae import checks, data, evaluation, files
 from csae.cli import options as shared
-from csae.models import ClassifyingAutoencoder
+from csae.models import check_decodes
 from csae.weights import load_checkpoint
 
 _MOST = 200  # images that a picture can show
@@ -49,13 +49,12 @@ def _run(options: argparse.Namespace) -> None:
     shared.check_new_file("out", options.out, ".png")
     device = shared.settle_device(options)
     model, header = load_checkpoint(options.checkpoint)
+    check_decodes(model)
     dataset = shared.load_images(options, model, header, options.split)
     shown = dataset.first(options.count)
     model.to(device)
     result = evaluation.evaluate(model, shown)
-    named = None
-    if isinstance(model, ClassifyingAutoencoder):
-        named = evaluation.predict(model, shown).labels
+    named = evaluation.classify(model, shown) if model.classifies else None
     _write(options.out, shown, evaluation.reconstruct(model, shown).reconstructions, named)
     _print(options, shown, result)
 

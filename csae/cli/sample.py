@@ -16,7 +16,7 @@ from tqdm import tqdm
 from csae import checks, data, files, progress
 from csae.cli import options as shared
 from csae.generation import sample_latents
-from csae.models import Autoencoder
+from csae.models import Autoencoder, check_decodes
 from csae.weights import load_checkpoint
 
 _BATCH = 500  # images, or codes, that go through the network at once
@@ -30,8 +30,8 @@ def add(commands: Any) -> None:
         "sample",
         help="draw new images of each class",
         description="Draw new images of each class: fit a Gaussian to the codes of the class's "
-        "training images, draw codes from it, decode them. Writes one picture with a row for each "
-        "class.",
+        "training images, draw codes from it, decode them (with the class, where the model takes "
+        "it). Writes one picture with a row for each class.",
     )
     command.set_defaults(run=_run)
     shared.add_checkpoint(command)
@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace) -> None:
         shared.check_new_file("arrays", options.arrays, ".npz")
     device = shared.settle_device(options)
     model, header = load_checkpoint(options.checkpoint)
+    check_decodes(model)
     dataset = shared.load_images(options, model, header, "train")
     model.to(device)
     latents = _encode(model, dataset, device)
@@ -84,8 +85,9 @@ def _encode(model: Autoencoder, dataset: data.ImageDataset, device: torch.device
     drawn = data.batches(dataset, _BATCH, device=device, image_size=model.image_size)
     with _bar("encoding", len(dataset)) as bar:
         latents = []
-        for images, _ in drawn:
-            latents.append(model.encode(images).cpu())
+        for images, labels in drawn:
+            given = (labels,) if model.takes_labels else ()
+            latents.append(model.encode(images, *given).cpu())
             bar.update(len(images))
     return torch.cat(latents)
 
@@ -93,11 +95,14 @@ def _encode(model: Autoencoder, dataset: data.ImageDataset, device: torch.device
 @torch.no_grad()
 def _decode(model: Autoencoder, codes: Tensor, device: torch.device) -> Tensor:
     """Return the images (K, N, 28, 28) uint8 of codes (K, N, d)."""
-    flat = codes.flatten(0, 1)
+    flat = codes.flatten(0, 1).to(device)
+    labels = torch.arange(len(codes), device=device).repeat_interleave(codes.shape[1])
     with _bar("decoding", len(flat)) as bar:
         images = []
-        for batch in flat.split(_BATCH):  # type: ignore[no-untyped-call]
-            pixels = data.to_pixels(model.decode(batch.to(device)))
+        for start in range(0, len(flat), _BATCH):
+            batch = flat[start : start + _BATCH]
+            given = (labels[start : start + _BATCH],) if model.takes_labels else ()
+            pixels = data.to_pixels(model.decode(batch, *given))
             images.append(data.to_bytes(pixels).cpu())
             bar.update(len(batch))
     return torch.cat(images).view(*codes.shape[:2], data.IMAGE_SIZE, data.IMAGE_SIZE)

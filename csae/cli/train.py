@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from csae import checks, data, files, runs, runtime, schema, training
+from csae import checks, data, files, kinds, runs, runtime, schema, training
 from csae.cli import fields
 from csae.cli import options as shared
 from csae.data import Augmentation
@@ -42,7 +42,8 @@ def add(commands: Any) -> None:
         help="train a model; write its weights and a record of the run",
         description="Train a model, measure it once on the test images, and write its weights and "
         "a record.\nA recipe says how; each option below that is given changes one value of it.",
-        epilog="recipes:\n" + "\n".join(f"  {name:16}{text}" for name, text in ABOUT.items()),
+        epilog=f"recipes:\n{_table(ABOUT)}\n\n"
+        f"kinds of model, each with the weights that it needs:\n{_table(kinds.ABOUT)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=_run)
@@ -88,6 +89,10 @@ def add(commands: Any) -> None:
     )
     output.add_argument("--quiet", action="store_true", help="show no progress, only the results")
     shared.add_json(output)
+
+
+def _table(about: Mapping[str, str]) -> str:
+    return "\n".join(f"  {name:16}{text}" for name, text in about.items())
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -186,7 +191,10 @@ def _planned(options: argparse.Namespace, machine: Machine) -> runs.Settings:
         )
     name = f"{options.dataset}-sample" if options.sample else options.dataset
     chosen = getattr(options, "recipe", _RECIPE)
-    settled = recipe(chosen, name).change(**fields.given(options, *_VALUES))
+    changes = fields.given(options, *_VALUES)
+    if "kind" in changes:  # with what that kind needs, unless other options say otherwise
+        changes = kinds.defaults(changes["kind"]) | changes
+    settled = recipe(chosen, name).change(**changes)
     return runs.settle(settled, name, machine, recipe_name=chosen)
 
 

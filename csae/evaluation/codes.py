@@ -2,79 +2,120 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import torch
 from torch import Tensor
 
+from csae import checks
 from csae.centroids import class_component
-from csae.data import ImageDataset, to_pixels
+from csae.evaluation.batchwise import evaluating, pick_rows
+from csae.evaluation.bounds import image_bounds
 from csae.evaluation.classes import class_distances, neural_collapse, silhouette
-from csae.evaluation.fidelity import psnr
-from csae.evaluation.prediction import reconstruct
-from csae.models import CSAE, Autoencoder
+from csae.evaluation.prediction import encode
+from csae.evaluation.robustness import perturbation_measures, spread_of
+from csae.evaluation.trained import Trained
+from csae.models import CSAE, VAE, Autoencoder, active_dimensions, check_decodes
 from csae.noise import path_steps, squared_jacobian_norm
 
+SILHOUETTE_CODES = 5000  # its time grows with the square of their number
 
-def class_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
+
+def class_measures(trained: Trained) -> dict[str, float]:
     """Measure how compact and how far apart the classes are, and the centroids' part in it.
+
+    See `compactness_measures`.
+    """
+    return compactness_measures(
+        trained.model, encode(trained.model, trained.held_out), trained.held_out.labels
+    )
+
+
+def compactness_measures(model: Autoencoder, latents: Tensor, labels: Tensor) -> dict[str, float]:
+    """Measure the classes of codes: whole, and in the class subspace of the model's centroids.
+
+    The silhouette is that of 5,000 codes drawn at random (seed 0), where there are more.
+
+    Args:
+        model: The model that the codes are of.
+        latents: (N, d) codes.
+        labels: (N,) int64, their classes in 0..K-1, each of at least one code.
 
     Returns:
         By name; those that begin with ``class_subspace_`` are of the component of the codes in the
         class subspace, where the model has centroids.
+
+    Raises:
+        ValueError: The arguments do not fit together, or a class has no code.
     """
-    latents, labels = reconstruct(model, dataset).latents, dataset.labels
-    measures = {"silhouette": silhouette(latents, labels)}
+    labels = labels.cpu()
+    rows = pick_rows(len(latents), SILHOUETTE_CODES)
+    measures = {"silhouette": silhouette(latents[rows], labels[rows])}
     measures |= class_distances(latents, labels)._asdict()
     if isinstance(model, CSAE):
-        inside = class_component(latents, model.centroids)
+        centroids = model.centroids.cpu()
+        inside = class_component(latents, centroids)
         in_class = class_distances(inside, labels)._asdict()
-        in_class |= neural_collapse(inside, labels, model.centroids)._asdict()
-        in_class["silhouette"] = silhouette(inside, labels)
+        in_class |= neural_collapse(inside, labels, centroids)._asdict()
+        in_class["silhouette"] = silhouette(inside[rows], labels[rows])
         measures |= {f"class_subspace_{name}": value for name, value in in_class.items()}
     return measures
 
 
+def variational_measures(trained: Trained) -> dict[str, float]:
+    """Measure how likely a VAE finds images, and how much its codes say.
+
+    Returns:
+        ``bound``, the mean bound on the log-likelihood of an image in nats (see
+        `csae.evaluation.image_bounds`), and ``active_dimensions``.
+
+    Raises:
+        ValueError: The model is no VAE.
+    """
+    model = checks.instance("model", trained.model, VAE, "no other kind has a bound")
+    bound = image_bounds(model, trained.held_out).mean().item()
+    active = active_dimensions(encode(model, trained.held_out))
+    return {"bound": bound, "active_dimensions": float(active)}
+
+
 @torch.no_grad()
-def noise_measures(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
+def noise_measures(trained: Trained) -> dict[str, float]:
     """Measure what noise on codes and on pixels does, how steep the decoder is, how far codes lie.
 
     The names say the standard deviation: of the noise on each dimension of a code, or on each
     pixel in [0, 1].
 
+    Returns:
+        By name; ``accuracy_`` of models that name classes, ``free_spread`` of those with centroids.
+
     Raises:
-        ValueError: The model has no centroids.
+        ValueError: The model decodes nothing, or takes labels.
     """
-    if not isinstance(model, CSAE):
-        raise ValueError("noise is measured on models that name classes")
-    originals, labels = dataset.images / 255, dataset.labels
-    generator = torch.Generator().manual_seed(0)
+    model, labels = trained.model, trained.held_out.labels.cpu()
+    check_decodes(model)
+    if model.takes_labels:
+        raise ValueError(f"model must decode without labels, got {type(model).__name__}")
+    measures = perturbation_measures(model, trained.held_out)
+    latents = encode(model, trained.held_out)
+    measures["spread"] = spread_of(latents)
+    if isinstance(model, CSAE):
+        free = latents - class_component(latents, model.centroids.cpu())
+        measures["free_spread"] = (free - free.mean(0)).square().sum(dim=1).mean().sqrt().item()
 
-    def measure(name: str, latents: Tensor) -> dict[str, float]:
-        right = (model.similarities(latents).argmax(dim=1) == labels).double().mean().item()
-        decoded = torch.cat([to_pixels(model.decode(part)) for part in torch.split(latents, 500)])
-        return {f"accuracy_{name}": right, f"psnr_{name}": psnr(originals, decoded)}
+    latents = latents[:2000].to(next(model.parameters()).device)
+    with evaluating(model):
+        measures |= _steepness(model, latents, labels[:2000])
+    return measures
 
-    latents = reconstruct(model, dataset).latents
-    measures = measure("quiet", latents)
-    for std in (0.5, 1.0, 2.0, 3.0):
-        noise = torch.randn(latents.shape, generator=generator)
-        measures |= measure(f"codes_{std:g}", latents + std * noise)
-    for std in (0.1, 0.2, 0.3):
-        noise = torch.randn(originals.shape, generator=generator)
-        perturbed = (255 * (originals + std * noise).clamp(0, 1)).round().to(torch.uint8)
-        noisy = dataclasses.replace(dataset, images=perturbed)
-        measures |= measure(f"pixels_{std:g}", reconstruct(model, noisy).latents)
 
-    free = latents - class_component(latents, model.centroids)
-    measures["spread"] = (latents - latents.mean(dim=0)).square().mean().sqrt().item()
-    measures["free_spread"] = (free - free.mean(0)).square().sum(dim=1).mean().sqrt().item()
+def _steepness(model: Autoencoder, latents: Tensor, labels: Tensor) -> dict[str, float]:
+    """Measure how much an image changes with its code, and along lines between classes."""
     slopes = squared_jacobian_norm(model.decode, latents[:1000], probes=8)
-    measures["squared_jacobian"] = slopes.mean().item()
-    other = labels[:1000] != labels[1000:2000]  # lines from one class to another
-    start, end = latents[:1000][other], latents[1000:2000][other]
+    half = len(latents) // 2
+    other = labels[:half] != labels[half : 2 * half]
+    start, end = latents[:half][other], latents[half : 2 * half][other]
     steps = path_steps(model.decode, start, end, steps=16)
     straight = (model.decode(end) - model.decode(start)).double().flatten(1).norm(dim=1)
-    measures["stretch"] = (steps.sum(dim=1) / straight).median().item()
-    measures["largest_step"] = (steps.amax(dim=1) / steps.mean(dim=1)).median().item()
-    return measures
+    return {
+        "squared_jacobian": slopes.mean().item(),
+        "stretch": (steps.sum(dim=1) / straight).median().item(),
+        "largest_step": (steps.amax(dim=1) / steps.mean(dim=1)).median().item(),
+    }

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from csae import checks
-from csae.data import ImageDataset, batches, to_pixels
+from csae.data import ImageDataset, to_pixels
+from csae.evaluation.bounds import class_bounds
 from csae.evaluation.fidelity import psnr
-from csae.models import Autoencoder, ClassifyingAutoencoder
-
-_UNWRAP = "pass the model that a wrapper holds, such as ._orig_mod of a compiled one"
+from csae.evaluation.running import check_dataset, check_model, over_batches
+from csae.models import Autoencoder, ClassifyingAutoencoder, ConditionalVAE, check_decodes
 
 
 class Reconstructions(NamedTuple):
@@ -28,7 +26,7 @@ class Reconstructions(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a CSAE, or another classifying autoencoder, makes of a data set of N images.
+    """What a CSAE, or another model that names classes, makes of a data set of N images.
 
     Attributes:
         labels: (N,) int64, the predicted classes.
@@ -41,14 +39,39 @@ class Predictions(NamedTuple):
     latents: Tensor
 
 
-@torch.no_grad()
+def encode(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500) -> Tensor:
+    """Encode every image, in order, in evaluation mode.
+
+    Args:
+        model: Any mode; it is left in the mode it came in. Of a VAE it is the means of the codes;
+            one that takes labels is told those of the data set.
+        dataset: N images.
+        batch_size: Images a batch, at least 1; it changes speed and memory, not results.
+
+    Returns:
+        Codes (N, d) on the CPU.
+
+    Raises:
+        ValueError: An argument is something else, or the data set is empty or has other classes
+            than a model that takes labels.
+    """
+    dataset = check_dataset(check_model(model), dataset, labelled=model.takes_labels)
+
+    def compute(images: Tensor, labels: Tensor, rows: slice) -> tuple[Tensor]:
+        return (model.encode(images, *_given(model, labels)),)
+
+    (latents,) = over_batches(model, dataset, compute, batch_size=batch_size)
+    return latents
+
+
 def reconstruct(
     model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500
 ) -> Reconstructions:
     """Encode and reconstruct every image, in order, in evaluation mode.
 
     Args:
-        model: Any mode; it is left in the mode it came in.
+        model: Any mode; it is left in the mode it came in. Of a VAE the means of the codes are
+            decoded. One that takes labels is told those of the data set.
         dataset: N images.
         batch_size: Images a batch, at least 1; it changes speed and memory, not results.
 
@@ -56,30 +79,48 @@ def reconstruct(
         Reconstructions and codes on the CPU.
 
     Raises:
-        ValueError: An argument is something else, or the data set is empty.
+        ValueError: An argument is something else, the model has no decoder, or see `encode`.
     """
-    checks.instance("model", model, Autoencoder, _UNWRAP)
-    _check_dataset(dataset)
-    batch_size = checks.integer("batch_size", batch_size, 1)
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    try:
-        parts = []
-        for images, _ in batches(dataset, batch_size, device=device, image_size=model.image_size):
-            latents = model.encode(images)
-            parts.append((to_pixels(model.decode(latents)).cpu(), latents.cpu()))
-    finally:
-        model.train(was_training)
-    return Reconstructions(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    check_decodes(check_model(model))
+    dataset = check_dataset(model, dataset, labelled=model.takes_labels)
+
+    def compute(images: Tensor, labels: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        given = _given(model, labels)
+        latents = model.encode(images, *given)
+        return to_pixels(model.decode(latents, *given)), latents
+
+    return Reconstructions(*over_batches(model, dataset, compute, batch_size=batch_size))
 
 
-@torch.no_grad()
+def classify(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500) -> Tensor:
+    """Name the class of every image, in order, in evaluation mode.
+
+    A `ClassifyingAutoencoder` takes the largest similarity, a `csae.models.ConditionalVAE` the
+    largest bound, which is not told the labels.
+
+    Args:
+        model: One that names classes, in any mode; it is left in the mode it came in.
+        dataset: N images.
+        batch_size: Images a batch, at least 1; it changes speed and memory, not results.
+
+    Returns:
+        (N,) int64 on the CPU.
+
+    Raises:
+        ValueError: The model names no classes, or see `encode`.
+    """
+    _check_classifies(model)
+    dataset = check_dataset(model, dataset, labelled=False)
+    if isinstance(model, ConditionalVAE):
+        return class_bounds(model, dataset, batch_size=batch_size).argmax(dim=1)
+    return _nearest(model, encode(model, dataset, batch_size=batch_size))
+
+
 def predict(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500) -> Predictions:
     """Encode, classify and reconstruct every image, in order, in evaluation mode.
 
     Args:
-        model: A `ClassifyingAutoencoder`, in any mode; it is left in the mode it came in.
+        model: One that names classes and decodes, in any mode; it is left in the mode it came in.
         dataset: N images.
         batch_size: Images a batch, at least 1; it changes speed and memory, not results.
 
@@ -89,15 +130,12 @@ def predict(model: Autoencoder, dataset: ImageDataset, *, batch_size: int = 500)
     Raises:
         ValueError: The model names no classes, or see `reconstruct`.
     """
-    checks.instance("model", model, Autoencoder, _UNWRAP)
-    if not isinstance(model, ClassifyingAutoencoder):
-        raise ValueError(
-            f"model must have similarities to classes, as a CSAE has, got {type(model).__name__}; "
-            "reconstruct takes a plain autoencoder"
-        )
+    _check_classifies(model)
     reconstructions, latents = reconstruct(model, dataset, batch_size=batch_size)
-    device = next(model.parameters()).device
-    labels = model.similarities(latents.to(device)).argmax(dim=1).cpu()
+    if isinstance(model, ConditionalVAE):
+        labels = classify(model, dataset, batch_size=batch_size)
+    else:
+        labels = _nearest(model, latents)
     return Predictions(labels, reconstructions, latents)
 
 
@@ -106,36 +144,48 @@ def evaluate(model: Autoencoder, dataset: ImageDataset) -> dict[str, float]:
 
     Args:
         model: Any mode; it is left in the mode it came in.
-        dataset: Images and labels; for a `ClassifyingAutoencoder` with as many classes as the model
+        dataset: Images and labels; for a model that names classes with as many classes as the model
             has.
 
     Returns:
-        ``accuracy``, the fraction classified correctly in 0..1 (a plain autoencoder names no
-        classes and has none), and ``psnr`` in dB (see `psnr`).
+        ``accuracy``, the fraction classified correctly in 0..1, of a model that names classes (see
+        `classify`); and ``psnr`` in dB (see `psnr`), of one that decodes.
 
     Raises:
         ValueError: The data set and the model differ in their number of classes, the data set is
             empty, or an argument is something else.
     """
-    checks.instance("model", model, Autoencoder, _UNWRAP)
-    _check_dataset(dataset)
-    originals = dataset.images.cpu() / 255
-    if not isinstance(model, ClassifyingAutoencoder):
-        return {"psnr": psnr(originals, reconstruct(model, dataset).reconstructions)}
-    if dataset.num_classes != model.num_classes:
+    dataset = check_dataset(check_model(model), dataset, labelled=model.classifies)
+    result: dict[str, float] = {}
+    reconstructions = labels = None
+    if model.classifies and model.decodes:
+        labels, reconstructions, _ = predict(model, dataset)
+    elif model.classifies:
+        labels = classify(model, dataset)
+    else:
+        reconstructions = reconstruct(model, dataset).reconstructions
+    if labels is not None:
+        result["accuracy"] = (labels == dataset.labels.cpu()).double().mean().item()
+    if reconstructions is not None:
+        result["psnr"] = psnr(dataset.images.cpu() / 255, reconstructions)
+    return result
+
+
+def _check_classifies(model: object) -> None:
+    if not check_model(model).classifies:
         raise ValueError(
-            f"dataset has {dataset.num_classes} classes, but the model was built for "
-            f"{model.num_classes}"
+            f"model must name classes, as a CSAE does, got {type(model).__name__}; reconstruct "
+            "takes a plain autoencoder"
         )
-    checks.labels("dataset.labels", dataset.labels, len(dataset), dataset.num_classes)
-    predictions = predict(model, dataset)
-    return {
-        "accuracy": (predictions.labels == dataset.labels.cpu()).double().mean().item(),
-        "psnr": psnr(originals, predictions.reconstructions),
-    }
 
 
-def _check_dataset(dataset: ImageDataset) -> None:
-    checks.instance("dataset", dataset, ImageDataset)
-    if len(dataset) == 0:
-        raise ValueError("dataset must hold at least 1 image, got 0")
+def _nearest(model: Autoencoder, latents: Tensor) -> Tensor:
+    """Return the classes (N,) of the largest similarities of codes (N, d), on the CPU."""
+    assert isinstance(model, ClassifyingAutoencoder)
+    device = next(model.parameters()).device
+    return model.similarities(latents.to(device)).argmax(dim=1).cpu()
+
+
+def _given(model: Autoencoder, labels: Tensor) -> tuple[Tensor, ...]:
+    """Return what a model takes beside images or codes."""
+    return (labels,) if model.takes_labels else ()

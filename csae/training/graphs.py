@@ -18,8 +18,11 @@ def is_worth_recording(model: nn.Module, machine: Machine, fabric: Fabric, steps
     """Whether the same kernels run in each step of an epoch, in one queue, and in enough steps.
 
     Models say it of themselves: nobody knows what a model from elsewhere changes between steps.
+    A recording takes images alone, so it is none for a model that asks for labels.
     """
     if not (machine.cuda_graphs and getattr(model, "replayable", False)):
+        return False
+    if getattr(model, "takes_labels", False):
         return False
     alone = fabric.device.type == "cuda" and fabric.world_size == 1
     return alone and steps >= _WORTH_RECORDING

@@ -53,8 +53,9 @@ def train(
     """Train a model in place.
 
     Args:
-        model: Takes images (N, 1, S, S) in [-1, 1], where S is its attribute ``image_size``. It is
-            moved to the chosen device.
+        model: Takes images (N, 1, S, S) in [-1, 1], where S is its attribute ``image_size``, and
+            labels (N,) behind them if it has a true attribute ``takes_labels``. It is moved to the
+            chosen device.
         criterion: Takes the model's output, images and labels; returns scalars, among them
             ``loss``, which is minimised. Each is a mean over the batch.
         dataset: The training images.
@@ -148,7 +149,7 @@ def train(
             ):
                 if on_step is not None:
                     on_step(((state.epoch - 1) * steps + state.step) / (config.epochs * steps))
-                output = forward(images)
+                output = output_of(model, forward, images, labels)
                 terms = criterion(output, images, labels)
                 stepper.zero_grad()
                 fabric.backward(loss_of(terms))
@@ -185,6 +186,11 @@ def check_arguments(model: Any, criterion: Any, dataset: Any, config: Any) -> No
                 f"dataset has {dataset.num_classes} classes, but {type(part).__name__} was built "
                 f"for {classes}"
             )
+
+
+def output_of(model: nn.Module, forward: Callable[..., Any], images: Tensor, labels: Tensor) -> Any:
+    """Call what stands for a model in training, with the labels if the model asks for them."""
+    return forward(images, labels) if getattr(model, "takes_labels", False) else forward(images)
 
 
 def loss_of(terms: object) -> Tensor:

@@ -13,7 +13,7 @@ from csae import checks
 from csae.data import ImageDataset, batches
 from csae.runtime import resolve_device
 from csae.training.config import TrainingConfig
-from csae.training.loop import Criterion, check_arguments, loss_of
+from csae.training.loop import Criterion, check_arguments, loss_of, output_of
 from csae.training.machine import Machine, make_fabric, place
 from csae.training.optimisation import make_optimizer
 from csae.training.order import steps_per_epoch, visiting_order
@@ -94,7 +94,8 @@ def range_test(
             image_size=model.image_size,  # type: ignore[arg-type]
         )
         for rate, (images, labels) in zip(rates.tolist(), drawn, strict=True):
-            loss = loss_of(criterion(prepared(images), images, labels))
+            output = output_of(model, prepared, images, labels)
+            loss = loss_of(criterion(output, images, labels))
             mean = keep * mean + (1 - keep) * loss.item()
             smoothed = mean / (1 - keep ** (len(losses) + 1))  # as if it had not begun at zero
             if not math.isfinite(smoothed):
