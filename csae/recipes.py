@@ -49,8 +49,8 @@ class Recipe:
     of pixels in [0, 1].
 
     Attributes:
-        kind: Kind of model, one of ``csae.kinds.KINDS``; `csae.kinds.defaults` says which other
-            values each kind needs.
+        kind: Kind of model, one of ``csae.kinds.KINDS``. `csae.kinds.defaults` says which other
+            values it needs; the command line takes these.
         network: Sizes of encoder and decoder.
         noise: Standard deviation of the latent noise, as a fraction of the square root of the
             latent dimension, which is the norm of the centroids. 0 for a kind that draws its codes.

@@ -75,7 +75,9 @@ def log_likelihood(
         terms = F.binary_cross_entropy_with_logits(decoded, pixels, reduction="none")
         return -terms.flatten(1).sum(dim=1)
     errors = squared_errors(decoded, images)
-    if not isinstance(variance, Tensor):
+    if isinstance(variance, Tensor):
+        checks.tensor("variance", variance, (), floating=True)
+    else:
         variance = errors.new_full((), checks.number("variance", variance, above=0))
     constant = torch.log(2 * math.pi * variance) * errors.shape[1]
     return -(errors.sum(dim=1) / variance + constant) / 2
