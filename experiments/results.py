@@ -4,6 +4,8 @@ Their order is that in which they are made. The judges come first, because the o
 with them; then what is chosen on validation images; then what is tested.
 """
 
+from typing import Any
+
 from csae.experiments import Experiment
 from csae.kinds import defaults
 from csae.measures import result_measures
@@ -52,7 +54,7 @@ OPTIMISER = Experiment(
 
 # The likelihood decides what a variational autoencoder is. A fixed variance says the same as a
 # weight of the divergence, so it is the one thing to choose.
-_LIKELIHOODS = {
+_LIKELIHOODS: dict[str, dict[str, Any]] = {
     "bernoulli": {},
     "optimal": {"likelihood": "gaussian-optimal"},
     **{
