@@ -291,6 +291,8 @@ def training_command(out):
 
 
 ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
+# What a script has begun in the background is deaf to Ctrl-C, and so are the processes it starts.
+HEARS = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
@@ -298,7 +300,7 @@ ALONE = os.environ | {"OMP_NUM_THREADS": "1"}
 def test_an_interrupt_is_one_line_from_the_first_moment_on(tmp_path, delay):
     """Even while PyTorch is imported."""
     script = (
-        "import sys; from csae.__main__ import main; sys.argv[0] = 'csae';"
+        f"{HEARS} import sys; from csae.__main__ import main; sys.argv[0] = 'csae';"
         "sys.stdout.write('up'); sys.stdout.flush();"
         "sys.exit(main())"
     )
@@ -322,7 +324,9 @@ def test_an_interrupt_is_one_line_from_the_first_moment_on(tmp_path, delay):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="has no clock to come again")
 def test_an_interrupt_that_a_library_swallows_comes_again():
-    script = """
+    script = (
+        HEARS
+        + """
 import sys, time
 from csae import __main__, cli
 def swallow():
@@ -334,6 +338,7 @@ def swallow():
 cli.main = swallow
 sys.exit(__main__.main())
 """
+    )
     with subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
