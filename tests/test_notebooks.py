@@ -89,6 +89,14 @@ def test_every_figure_has_caption_name_and_alt_text(notebook):
             assert len(described["image"]["alt"]) > 60, cell.id
 
 
+def test_a_figure_is_alone_in_its_cell(notebook):
+    """Whatever else a cell displays would become a second figure of the same name."""
+    for cell in code_cells(notebook):
+        if "figure" in cell.metadata.get("mystnb", {}):
+            assert "display(" not in cell.source, cell.id
+            assert "show_table(" not in cell.source, cell.id
+
+
 def test_live_figures_have_a_still_twin(notebook):
     """The page leaves the widget out; the next cell draws the same with chosen settings."""
     cells = code_cells(notebook)
