@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -11,7 +9,7 @@ from torch import Tensor
 
 from csae import checks
 from csae.data import ImageDataset, to_pixels
-from csae.evaluation.running import check_model
+from csae.evaluation.running import check_model, evaluating
 from csae.models import Autoencoder, check_decodes
 
 _BATCH = 500
@@ -40,17 +38,6 @@ def decode_latents(model: Autoencoder, latents: Tensor, labels: Tensor | None = 
         parts = zip(*(torch.split(value, _BATCH) for value in (latents, *told)), strict=True)
         images = [to_pixels(model.decode(*(v.to(device) for v in part))).cpu() for part in parts]
     return torch.cat(images)
-
-
-@contextmanager
-def evaluating(model: Autoencoder) -> Iterator[None]:
-    """Set a model to evaluation mode, and back to the mode it came in."""
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def pick_images(dataset: ImageDataset, count: int, *, seed: int = 0) -> ImageDataset:

@@ -74,8 +74,7 @@ def fitted_temperature(logits: Tensor, labels: Tensor) -> float:
     """Return the temperature, by which logits are divided, of the least cross-entropy.
 
     Temperature scaling (Guo et al. 2017) changes how sure a model is, never which class it names.
-    Fit it on other images than those on
-    which the calibration error is measured.
+    Fit it on other images than those on which the calibration error is measured.
 
     Args:
         logits: (N, K) finite.

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from csae import checks
 from csae.centroids import class_component
-from csae.evaluation.batchwise import evaluating, pick_rows
+from csae.evaluation.batchwise import pick_rows
 from csae.evaluation.bounds import image_bounds
 from csae.evaluation.classes import class_distances, neural_collapse, silhouette
 from csae.evaluation.prediction import encode
 from csae.evaluation.robustness import perturbation_measures, spread_of
+from csae.evaluation.running import evaluating
 from csae.evaluation.trained import Trained
 from csae.models import CSAE, VAE, Autoencoder, active_dimensions, check_decodes
 from csae.noise import path_steps, squared_jacobian_norm

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -50,6 +51,17 @@ def check_dataset(model: Autoencoder, dataset: object, *, labelled: bool) -> Ima
     return checked
 
 
+@contextmanager
+def evaluating(model: Autoencoder) -> Iterator[None]:
+    """Set a model to evaluation mode, and back to the mode it came in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 @torch.no_grad()
 def over_batches(
     model: Autoencoder, dataset: ImageDataset, compute: Compute, *, batch_size: int = 500
@@ -70,16 +82,12 @@ def over_batches(
     """
     batch_size = checks.integer("batch_size", batch_size, 1)
     device = next(model.parameters()).device
-    was_training, start = model.training, 0
-    model.eval()
-    try:
-        parts = []
+    parts, start = [], 0
+    with evaluating(model):
         for images, labels in batches(
             dataset, batch_size, device=device, image_size=model.image_size
         ):
             rows = slice(start, start + len(images))
             parts.append([part.cpu() for part in compute(images, labels, rows)])
             start = rows.stop
-    finally:
-        model.train(was_training)
     return [torch.cat(part) for part in zip(*parts, strict=True)]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from csae import checks
 from csae.data import prepare, to_pixels
+from csae.evaluation.running import evaluating
 from csae.figures.style import INK, PALETTE
 from csae.models import CSAE
 
@@ -36,12 +37,10 @@ def pipeline(model: CSAE, image: Tensor, classes: Sequence[str]) -> Figure:
     checks.tensor("image", image, (1, 28, 28), dtype=torch.uint8)
     if len(classes) != model.num_classes:
         raise ValueError(f"classes must be {model.num_classes} names, got {len(classes)}")
-    was_training = model.training
-    model.eval()
-    code = model.encode(prepare(image[None]).to(model.centroids.device))
-    decoded = to_pixels(model.decode(code))[0, 0].cpu()
-    similarities = model.similarities(code)[0].cpu()
-    model.train(was_training)
+    with evaluating(model):
+        code = model.encode(prepare(image[None]).to(model.centroids.device))
+        decoded = to_pixels(model.decode(code))[0, 0].cpu()
+        similarities = model.similarities(code)[0].cpu()
 
     figure = plt.figure(figsize=(_WIDTH, _HEIGHT), layout="none")
     axis = figure.add_axes((0, 0, 1, 1))
