@@ -20,10 +20,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 
 from csae import checks, runtime, schema
 from csae.data import ImageDataset
@@ -36,6 +35,9 @@ from csae.records import FORMAT, Part, Record, load_record, write_record
 from csae.training import TIMINGS, Machine, Metrics, launch, launched_processes, train
 from csae.training.state import saved_threads
 from csae.weights import pack_checkpoint
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 if sys.platform == "win32":
     fcntl = None

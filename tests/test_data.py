@@ -94,6 +94,12 @@ def test_sample_is_what_the_script_makes(name):
         assert np.array_equal(part.labels, arrays[f"{split}_labels"])
 
 
+def test_names_are_those_of_torchvision():
+    assert data.class_names("fashion-mnist") == tuple(torchvision.datasets.FashionMNIST.classes)
+    splits = torchvision.datasets.EMNIST.splits
+    assert tuple(n for n in data.DATASETS if "emnist" in n) == tuple(f"emnist-{s}" for s in splits)
+
+
 def test_letters_are_upright_and_labelled_from_zero(letters):
     expected, labels = emnist_arrays(52, 26, 1, seed=52)
     test = load_dataset("emnist-letters", "test", root=letters, download=False)

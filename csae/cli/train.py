@@ -10,10 +10,9 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from csae import checks, data, files, kinds, runs, runtime, schema, training
@@ -25,6 +24,9 @@ from csae.recipes import ABOUT, RECIPES, Recipe, recipe
 from csae.records import Record
 from csae.training import Machine, TrainingConfig
 from csae.weights import save_checkpoint
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _RECIPE = "quick"
 _VALUES = (Recipe, NetworkConfig, TrainingConfig, Augmentation)  # what makes a run

@@ -11,8 +11,6 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-import torchvision
-
 from csae.data.names import SAMPLES
 from csae.data.official import NOTE, DataUnavailableError, write_note
 
@@ -64,15 +62,18 @@ def _fetch(name: str, folder: Path, replace_present: bool) -> None:
     So a failed download costs no file that is there, and nothing else that lies there, such as the
     cache of an older torchvision, is taken for the files.
     """
+    # Not at the top: it takes seconds to import.
+    from torchvision import datasets
+
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="download-") as temporary:
         fresh = Path(temporary)
         if name == "mnist":
-            torchvision.datasets.MNIST(fresh, download=True)
+            datasets.MNIST(fresh, download=True)
         elif name == "fashion-mnist":
-            torchvision.datasets.FashionMNIST(fresh, download=True)
+            datasets.FashionMNIST(fresh, download=True)
         else:
-            torchvision.datasets.EMNIST(fresh, name.removeprefix("emnist-"), download=True)
+            datasets.EMNIST(fresh, name.removeprefix("emnist-"), download=True)
         unpacked = sorted(fresh.glob("*/raw/*-ubyte"))
         if name.startswith("emnist"):
             # torchvision has compared the archive with the official checksum just now.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import torchvision
-
 from csae import checks
 
 _DIGITS = tuple("0123456789")
-_EMNIST_SPLITS = torchvision.datasets.EMNIST.splits
+# As torchvision has them, which takes seconds to import.
+_CLOTHES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+_EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 DATASETS = ("mnist", "fashion-mnist", *(f"emnist-{split}" for split in _EMNIST_SPLITS))
 SAMPLES = ("mnist", "fashion-mnist")  # data sets that have a sample inside the package
 
@@ -23,8 +26,10 @@ def class_names(name: str) -> tuple[str, ...]:
     """
     checks.choice("name", name, DATASETS)
     if name == "fashion-mnist":
-        return tuple(torchvision.datasets.FashionMNIST.classes)
+        return _CLOTHES
     if name == "mnist":
         return _DIGITS
-    names = torchvision.datasets.EMNIST.classes_split_dict[name.removeprefix("emnist-")]
+    from torchvision.datasets import EMNIST
+
+    names = EMNIST.classes_split_dict[name.removeprefix("emnist-")]
     return tuple(label for label in names if label != "N/A")

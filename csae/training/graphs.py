@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from csae.runtime import resolve_precision
 from csae.training.machine import Machine
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _WORTH_RECORDING = 30  # steps in an epoch that make up for recording their kernels
 

@@ -12,10 +12,9 @@ import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from csae import checks
@@ -30,6 +29,9 @@ from csae.training.optimisation import make_optimizer, make_schedule
 from csae.training.order import steps_per_epoch, visiting_order
 from csae.training.state import Metrics, TrainingState
 from csae.training.watching import Watch, interrupts, run_bar
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Criterion = Callable[[Any, Tensor, Tensor], dict[str, Tensor]]
 
@@ -99,6 +101,8 @@ def train(
     save_every = checks.number("save_every", save_every, least=0, infinite=True)
     progress = checks.flag("progress", progress)
     if fabric is not None:
+        from lightning_fabric import Fabric
+
         checks.instance("fabric", fabric, Fabric, "csae.training.launch returns one")
     steps = steps_per_epoch(dataset, config)
     fabric = launch(config, machine) if fabric is None else fabric

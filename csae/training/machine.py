@@ -12,12 +12,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 
 from csae import checks
@@ -31,6 +28,10 @@ from csae.runtime import (
     threads_are_settled,
 )
 from csae.training.config import TrainingConfig
+
+# Lightning is imported where it is used: who only reads a model need not wait for it.
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _KERNEL_CHANNELS = 8  # that the kernels of oneDNN take at once
 
@@ -116,6 +117,8 @@ def launch(config: TrainingConfig, machine: Machine | None = None) -> Fabric:
             f"batch_size must be a multiple of the {processes} processes that share a batch, "
             f"got {config.batch_size}"
         )
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
     # Batch normalisation is shared already; its statistics are the same everywhere.
     shared = DDPStrategy(forward_sync_buffers=False, gradient_as_bucket_view=True)
     strategy = shared if processes > 1 else "auto"
@@ -148,6 +151,8 @@ def launched_processes(machine: Machine) -> tuple[int, int]:
 
 def _check_launched(devices: int, num_nodes: int) -> None:
     """Compare the processes that torchrun or SLURM says it has started with those asked for."""
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+
     asked, here = devices * num_nodes, os.environ
     if "TORCHELASTIC_RUN_ID" in here:
         launcher, counts = "torchrun", {"WORLD_SIZE": asked, "LOCAL_WORLD_SIZE": devices}
@@ -194,6 +199,8 @@ def _count(variable: str) -> int:
 
 def make_fabric(machine: Machine, device: torch.device, **processes: Any) -> Fabric:
     """Return a Fabric of this machine's precision."""
+    from lightning_fabric import Fabric
+
     # Its notes on precision and ranks would stand between the lines of a progress bar.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     precision = resolve_precision(machine.precision, device)

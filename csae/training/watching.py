@@ -12,15 +12,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from csae.progress import bar
 from csae.runtime import counted
 from csae.training.config import TrainingConfig
 from csae.training.state import Metrics, TrainingState
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 TIMINGS = ("seconds", "images_per_second")  # the metrics that differ from run to run
 _LOOK_EVERY = 1.0  # seconds between two looks at the loss: reading it waits for the device
