@@ -22,8 +22,14 @@ OURS = {
 }
 BOTH = ("mnist", "fashion-mnist")
 
-# As the recipe of that name, but for the budget.
+# The three forms of the method; as the recipes of these names, but for the budget.
 PAPER = {"smoothing": 0.1, "reconstruction_weight": 10.0, "wavelet_weight": 10.0}
+PUBLISHED_CODE = {
+    "classification_weight": 0.0,
+    "centroid_weight": 1.0,
+    "reconstruction_weight": 1.0,
+    "sobel_weight": 64 * 0.02,
+}
 AUTOENCODER = defaults("autoencoder")
 LINEAR_HEAD = defaults("linear-head")
 CLASSIFIER = defaults("classifier")
@@ -77,4 +83,55 @@ VARIATIONAL = Experiment(
     measure=result_measures(),
 )
 
-EXPERIMENTS = (JUDGE, OPTIMISER, VARIATIONAL)
+_FIRST: dict[str, dict[str, Any]] = {
+    "paper": PAPER,
+    "ours": {},
+    "autoencoder": AUTOENCODER,
+    "classifier": CLASSIFIER,
+    "linear-head": LINEAR_HEAD,
+    "vae": VAE,
+    "cvae": CVAE,
+}
+RESULTS = Experiment(
+    "results",
+    "What is the method worth, in accuracy, fidelity and samples, against what it is made of and "
+    "against variational autoencoders?",
+    OURS,
+    _FIRST,
+    datasets=BOTH,
+    seeds=(0, 1, 2, 3, 4),
+    measure=result_measures(),
+    tested=True,
+)
+
+CHANGES = Experiment(
+    "results-changes",
+    "What is each ingredient of the paper's form worth?",
+    OURS,
+    {
+        name: {**PAPER, **change}
+        for name, change in {
+            "no-wavelet": {"wavelet_weight": 0.0},
+            "no-noise": {"noise": 0.0},
+            "random-directions": {"arrangement": "random"},
+            "distance-in-class-subspace": {"centroid_weight": 1.0, "centroid_space": "class"},
+            "no-labels": {"classification_weight": 0.0},
+        }.items()
+    }
+    | {"published-code": PUBLISHED_CODE},
+    datasets=BOTH,
+    measure=result_measures(),
+    tested=True,
+)
+
+LETTERS = Experiment(
+    "results-letters",
+    "Does what holds for ten classes hold for the 26 letters?",
+    OURS,
+    _FIRST,
+    datasets=("emnist-letters",),
+    measure=result_measures(),
+    tested=True,
+)
+
+EXPERIMENTS = (JUDGE, OPTIMISER, VARIATIONAL, RESULTS, CHANGES, LETTERS)

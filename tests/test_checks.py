@@ -45,6 +45,7 @@ NO_OBJECT = ["x", None, 3, nn.ReLU]
 NO_MACHINE = ["cpu", 3, training.Machine]  # None is the fastest one
 CODES = torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(12) % 3
+RIGHT = LABELS > 0
 NO_CODES = [None, "x", CODES.numpy(), CODES.tolist(), CODES.long(), CODES[0], CODES[..., None]]
 NO_IMAGES = [None, "x", np.zeros((2, 1, 8, 8)), torch.zeros(2, 1, 8, 8).byte(), torch.zeros(8)]
 NO_LABELS = [
@@ -149,6 +150,19 @@ CASES = [
     }),
     (evaluation.accuracy_interval, {"accuracy": 0.5, "count": 10}, {
         "accuracy": [*NO_NUMBER, -0.1, 1.1], "count": [*NO_COUNT, 0],
+    }),
+    (evaluation.standard_error, {"accuracy": 0.5, "count": 10}, {
+        "accuracy": [*NO_NUMBER, -0.1, 1.1], "count": [*NO_COUNT, 0],
+    }),
+    (evaluation.paired_difference, {"new": RIGHT, "old": ~RIGHT}, {
+        "new": [*NO_OBJECT, LABELS, RIGHT[:1], RIGHT[None]],
+        "old": [*NO_OBJECT, LABELS, RIGHT[:-1], RIGHT[None]],
+    }),
+    (evaluation.smallest_effect,
+     {"seed_deviation": 0.1, "disagreement": 0.1, "seeds": 3, "images": 10}, {
+        "seed_deviation": [*NO_NUMBER, -0.1], "disagreement": [*NO_NUMBER, -0.1, 1.1],
+        "seeds": ["3", None, 0.5, math.nan], "images": [*NO_COUNT, 0],
+        "power": [*NO_NUMBER, 0.4, 1.0],
     }),
     (evaluation.mean_interval, {"values": [1.0, 2.0]}, {
         "values": ["12", None, 3, {1.0, 2.0}, [1.0], [1.0, "2"], [1.0, math.nan], [[1.0], [2.0]],

@@ -17,9 +17,12 @@ from csae.evaluation import (
     evaluate,
     mean_interval,
     neural_collapse,
+    paired_difference,
     predict,
     psnr,
     silhouette,
+    smallest_effect,
+    standard_error,
 )
 from csae.models import CSAE, Autoencoder
 
@@ -83,6 +86,57 @@ def test_interval_over_seeds_is_that_of_scipy(values):
     mean, low, high = mean_interval(values)
     expected = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=stats.sem(values))
     assert (low, high) == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+def test_equation_student_interval():
+    """With three seeds 2.48 standard deviations to each side, with two nearly nine."""
+    for count, factor in ((2, 8.98), (3, 2.48), (5, 1.24)):
+        values = [float(k) for k in range(count)]
+        mean, low, high = mean_interval(values)
+        assert (high - low) / 2 == pytest.approx(factor * np.std(values, ddof=1), rel=5e-3)
+        assert mean == pytest.approx((low + high) / 2)
+
+
+def test_equation_accuracy_error():
+    generator = np.random.default_rng(0)
+    drawn = generator.binomial(500, 0.94, size=20_000) / 500
+    assert standard_error(0.94, 500) == pytest.approx(drawn.std(), rel=0.02)
+    assert standard_error(1.0, 7) == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=60))
+def test_equation_paired_error(verdicts):
+    new, old = torch.tensor(verdicts).T
+    found = paired_difference(new, old)
+    each = new.double() - old.double()
+    assert found.difference == pytest.approx(each.mean().item())
+    half = 1.959964 * each.std().item() / math.sqrt(len(each))
+    assert (found.low, found.high) == pytest.approx(
+        (found.difference - half, found.difference + half)
+    )
+    turned = paired_difference(old, new)
+    assert (turned.gained, turned.lost) == (found.lost, found.gained)
+    assert turned.p_value == pytest.approx(found.p_value)
+    assert (found.p_value == 1) >= (found.gained == found.lost)
+
+
+def test_disagreements_are_tossed_coins_if_nothing_differs():
+    """Five against none happen once in 32 tosses to each side; images both know say nothing."""
+    few = paired_difference(torch.ones(5).bool(), torch.zeros(5).bool())
+    many = paired_difference(torch.ones(900).bool(), (torch.arange(900) >= 5))
+    assert few.p_value == many.p_value == pytest.approx(2 / 32)
+    assert (few.difference, many.difference) == (1.0, pytest.approx(5 / 900))
+
+
+def test_equation_smallest_effect():
+    """Simulated experiments show it as often as they shall, and not one of half its size."""
+    effect = smallest_effect(0.002, 0.01, seeds=4, images=5_000, power=0.8)
+    error = math.sqrt(0.002**2 / 4 + 0.01 / 5_000)
+    drawn = np.random.default_rng(0).normal(size=40_000) * error
+    assert np.mean(effect + drawn > 1.959964 * error) == pytest.approx(0.8, abs=0.01)
+    assert np.mean(effect / 2 + drawn > 1.959964 * error) < 0.35
+    floor = smallest_effect(0.002, 0.01, seeds=math.inf, images=5_000)
+    assert floor == smallest_effect(0.0, 0.01, seeds=1, images=5_000) < effect
 
 
 def test_one_seed_has_no_interval():

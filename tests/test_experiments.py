@@ -89,6 +89,8 @@ def test_every_setting_can_be_built(name):
         model, criterion = recipe.build(10)
         assert model.config == recipe.network
         assert criterion is not None
+    if not set(experiment.datasets) & set(data.SAMPLES):
+        return
     for task in experiment.on_sample([0]).tasks():
         assert task.dataset.endswith("-sample")
         assert experiment.recipe(task).training.seed == 0

@@ -29,7 +29,7 @@ SAVED_ANEW = {
     )
 }
 # Ended before all had their seeds, as their chapters say.
-UNFINISHED = {"best-mnist-labels", "muon-mnist", "best-first-form", "best-second-form"}
+UNFINISHED = {"judge", "best-mnist-labels", "muon-mnist", "best-first-form", "best-second-form"}
 
 
 def name(path):
@@ -125,6 +125,8 @@ def test_pretrained_model_gives_the_accuracy_of_its_record_again(known):
     (record,) = (
         run for run in load_runs(entry.experiment, entry.dataset) if run.seed == entry.seed
     )
+    if entry.dataset not in csae.data.SAMPLES:
+        pytest.skip("no sample of this data set is shipped")
     model, header = csae.load_pretrained(known)
     assert (header.dataset, header.network) == (record.dataset, record.recipe.network)
     # The sample's test images are a tenth of the full ones: nearly the same accuracy.
@@ -132,7 +134,9 @@ def test_pretrained_model_gives_the_accuracy_of_its_record_again(known):
     result = csae.evaluate(model, sample)
     low, high = csae.evaluation.accuracy_interval(record.measured("test_accuracy"), len(sample))
     assert low - 0.01 < result["accuracy"] < high + 0.01
-    assert result["psnr"] == pytest.approx(record.measured("test_psnr"), abs=0.5)
+    assert result.keys() == record.test.keys()
+    if model.decodes:
+        assert result["psnr"] == pytest.approx(record.measured("test_psnr"), abs=0.5)
 
 
 @pytest.mark.skipif("CSAE_DATA" not in os.environ, reason="CSAE_DATA names no full data sets")

@@ -19,6 +19,17 @@ LIMITS = {
         "grey pictures of 28x28 pixels, bright clothes on black, of ten kinds; whatever else it "
         "is shown, it names one of the ten."
     ),
+    **{
+        f"judge-{dataset}": (
+            f"It judges samples of other models in the chapter on results, and was trained apart "
+            f"from all of them. It has no decoder, so it reconstructs nothing. It knows {what} and "
+            "names one of its classes whatever it is shown. One seed."
+        )
+        for dataset, what in (
+            ("mnist", "grey pictures of 28x28 pixels, a bright digit on black,"),
+            ("fashion-mnist", "grey pictures of 28x28 pixels, bright clothes on black,"),
+        )
+    },
 }
 
 
@@ -62,12 +73,16 @@ Written by `python -m tools.model_cards` from the record of its run; do not edit
 | loss, with weights | {loss}; label smoothing {record.recipe.smoothing:g} |
 | latent noise | {record.recipe.noise:g} of the centroids' norm |
 | training | {how}; {describe_machine(record.environment)} |
-| test accuracy, PSNR | {test["accuracy"]:.2%}, {test["psnr"]:.2f} dB |
+| test images | {", ".join(_in_words(name, value) for name, value in test.items())} |
 | record | [{run}](../{run}) |
 | SHA-256 | `{entry.sha256}` |
 
 **Limits.** {LIMITS[name]}
 """
+
+
+def _in_words(name: str, value: float) -> str:
+    return f"accuracy {value:.2%}" if name == "accuracy" else f"{name.upper()} {value:.2f} dB"
 
 
 if __name__ == "__main__":

@@ -48,7 +48,14 @@ from csae.evaluation.samples import (
     nearest_images,
     precision_recall,
 )
-from csae.evaluation.statistics import accuracy_interval, mean_interval
+from csae.evaluation.statistics import (
+    PairedDifference,
+    accuracy_interval,
+    mean_interval,
+    paired_difference,
+    smallest_effect,
+    standard_error,
+)
 from csae.evaluation.trained import Measure, Trained
 
 __all__ = [
@@ -57,6 +64,7 @@ __all__ = [
     "Measure",
     "Nearest",
     "NeuralCollapse",
+    "PairedDifference",
     "Predictions",
     "Reconstructions",
     "Trained",
@@ -84,6 +92,7 @@ __all__ = [
     "nearest_images",
     "neural_collapse",
     "noise_measures",
+    "paired_difference",
     "perturbation_measures",
     "precision_recall",
     "predict",
@@ -91,7 +100,9 @@ __all__ = [
     "psnr",
     "reconstruct",
     "silhouette",
+    "smallest_effect",
     "spread_of",
     "ssim",
+    "standard_error",
     "variational_measures",
 ]

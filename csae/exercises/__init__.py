@@ -12,6 +12,12 @@ from csae.exercises.centroids import (
     check_simplex_angle,
     check_tangential_force,
 )
+from csae.exercises.comparing import (
+    check_paired_error,
+    check_seed_interval,
+    check_standard_error,
+    check_winner_luck,
+)
 from csae.exercises.distributed import (
     check_best_count,
     check_own_images,
@@ -35,11 +41,6 @@ from csae.exercises.noise import (
     check_noise_budget,
     check_probe,
     check_warm_up,
-)
-from csae.exercises.recipes import (
-    check_paired_error,
-    check_standard_error,
-    check_winner_luck,
 )
 from csae.exercises.training import (
     check_gap_above,
@@ -75,6 +76,7 @@ __all__ = [
     "check_roof_speed",
     "check_rounds_needed",
     "check_scale_for",
+    "check_seed_interval",
     "check_sent_bytes",
     "check_simplex_angle",
     "check_standard_error",

@@ -2,12 +2,12 @@
 
 from tests.mistakes import (
     centroids,
+    comparing,
     distributed,
     losses,
     muon,
     networks,
     noise,
-    recipes,
     training,
     wavelets,
 )
@@ -21,5 +21,5 @@ MISTAKES = [
     *training.MISTAKES,
     *distributed.MISTAKES,
     *muon.MISTAKES,
-    *recipes.MISTAKES,
+    *comparing.MISTAKES,
 ]

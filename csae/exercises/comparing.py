@@ -1,13 +1,15 @@
-"""Checks for the exercises of the chapter on recipes."""
+"""Checks for the exercises of the chapter on comparing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import statistics
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from csae.evaluation import mean_interval
 from csae.exercises._checks import HintError, call, check, hint_for_mistakes, number, plain
 
 
@@ -100,3 +102,40 @@ def check_paired_error(answer: Callable[[Tensor, Tensor], float]) -> str:
             "verdicts: 1, 0 or -1. How far is the mean of these from the truth?"
         )
     return "Images that are hard for both cancel, and a smaller difference can be seen."
+
+
+@check
+def check_seed_interval(answer: Callable[[list[float]], Sequence[float]]) -> str:
+    """Check a function that returns the ends of the 95 % interval of a mean over seeds."""
+    for values in ([0.1, 0.3, -0.1], [0.5, 0.9, 0.6, 0.7, 0.4], [2.0, 3.0]):
+        found = call(answer, list(values))
+        if not (isinstance(found, tuple | list) and len(found) == 2):
+            raise HintError(f"Return two numbers, the lower and the upper end, not {found!r}.")
+        low, high = (number(plain(end)) for end in found)
+        mean, *right = mean_interval(values)
+        if all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip((low, high), right, strict=True)):
+            continue
+        case = f"For {len(values)} seeds"
+        half, count = (high - low) / 2, len(values)
+        full = right[1] - mean
+        known = 1.96 * statistics.stdev(values) / math.sqrt(count)
+        if not math.isclose((low + high) / 2, mean, rel_tol=1e-3):
+            raise HintError(f"{case} the middle of your interval is not the mean.")
+        hint_for_mistakes(
+            half,
+            (known, "1.96 holds if the standard deviation is known. Use the factor t."),
+            (full * math.sqrt(count), "That is for one more seed. A mean of m varies less."),
+            (
+                full * math.sqrt((count - 1) / count),
+                "Divide by m - 1 in the standard deviation: that is `statistics.stdev`.",
+            ),
+            (-full, "The lower end comes first."),
+            (full / count**0.5, "Divide by the root of m, once."),
+            case=f"{case} you are near.",
+            rel_tol=1e-3,
+        )
+        raise HintError(
+            f"{case} half of your interval is {half:.4g}. It is t times the standard deviation, "
+            "by the root of the number of seeds."
+        )
+    return "With three seeds it takes 2.5 standard deviations to be 95 % sure, with two it takes 9."

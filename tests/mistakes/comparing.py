@@ -1,6 +1,9 @@
-"""Typical mistakes in the exercises of the chapter on recipes."""
+"""Typical mistakes in the exercises of the chapter on comparing."""
 
 import math
+import statistics
+
+from scipy import stats
 
 
 def error(p, n):
@@ -9,6 +12,15 @@ def error(p, n):
 
 def scatter(a, b):
     return (a.double() - b.double()).std().item()
+
+
+def around(values, half):
+    mean = statistics.mean(values)
+    return mean - half, mean + half
+
+
+def student(values):
+    return stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values)
 
 
 MISTAKES = [
@@ -38,4 +50,28 @@ MISTAKES = [
     ("paired_error", lambda a, b: a.double().mean() - b.double().mean(), "difference itself"),
     ("paired_error", scatter, "the scatter of one image"),
     ("paired_error", lambda a, b: scatter(a, b) / len(a), "How far is the mean"),
+    ("seed_interval", ..., "Replace the three dots"),
+    ("seed_interval", lambda v: statistics.mean(v), "Return two numbers"),
+    ("seed_interval", lambda v: (0.0, 1.0), "is not the mean"),
+    (
+        "seed_interval",
+        lambda v: around(v, 1.96 * statistics.stdev(v) / math.sqrt(len(v))),
+        "if the standard deviation is known",
+    ),
+    ("seed_interval", lambda v: around(v, student(v)), "for one more seed"),
+    (
+        "seed_interval",
+        lambda v: around(
+            v,
+            stats.t.ppf(0.975, len(v) - 1) * statistics.pstdev(v) / math.sqrt(len(v)),
+        ),
+        "Divide by m - 1",
+    ),
+    (
+        "seed_interval",
+        lambda v: around(v, -student(v) / math.sqrt(len(v))),
+        "The lower end comes first",
+    ),
+    ("seed_interval", lambda v: around(v, student(v) / len(v)), "the root of m, once"),
+    ("seed_interval", lambda v: around(v, 1.0), "by the root of the number"),
 ]
