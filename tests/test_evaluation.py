@@ -128,15 +128,18 @@ def test_disagreements_are_tossed_coins_if_nothing_differs():
     assert (few.difference, many.difference) == (1.0, pytest.approx(5 / 900))
 
 
-def test_equation_smallest_effect():
-    """Simulated experiments show it as often as they shall, and not one of half its size."""
-    effect = smallest_effect(0.002, 0.01, seeds=4, images=5_000, power=0.8)
-    error = math.sqrt(0.002**2 / 4 + 0.01 / 5_000)
-    drawn = np.random.default_rng(0).normal(size=40_000) * error
-    assert np.mean(effect + drawn > 1.959964 * error) == pytest.approx(0.8, abs=0.01)
-    assert np.mean(effect / 2 + drawn > 1.959964 * error) < 0.35
-    floor = smallest_effect(0.002, 0.01, seeds=math.inf, images=5_000)
-    assert floor == smallest_effect(0.0, 0.01, seeds=1, images=5_000) < effect
+@pytest.mark.parametrize(("seeds", "power"), [(2, 0.8), (3, 0.8), (5, 0.9)])
+def test_equation_smallest_effect(seeds, power):
+    """Simulated experiments show it as often as they shall, and half of it less often."""
+    effect = smallest_effect(0.2, seeds, power)
+    drawn = 0.2 * np.random.default_rng(0).normal(size=(40_000, seeds))
+    half = stats.t.ppf(0.975, seeds - 1) * drawn.std(axis=1, ddof=1) / math.sqrt(seeds)
+    for size, expected in ((effect, power), (0.0, 0.025)):
+        shown = np.mean(size + drawn.mean(axis=1) > half)
+        assert shown == pytest.approx(expected, abs=0.01)
+    assert np.mean(effect / 2 + drawn.mean(axis=1) > half) < power - 0.2
+    assert smallest_effect(0.4, seeds, power) == pytest.approx(2 * effect)
+    assert smallest_effect(0.2, seeds + 1, power) < effect
 
 
 def test_one_seed_has_no_interval():

@@ -97,7 +97,8 @@ class PairedDifference(NamedTuple):
         difference: Accuracy of the new model less that of the old one.
         low: Lower end of its 95 % interval over the choice of the images.
         high: Upper end.
-        p_value: How often disagreements are as uneven if each is a coin toss (McNemar 1947, exact).
+        p_value: How often disagreements are at least as uneven if each is a coin toss: the exact
+            form of McNemar's test (1947).
     """
 
     gained: int
@@ -140,33 +141,30 @@ def paired_difference(new: Tensor, old: Tensor) -> PairedDifference:
     )
 
 
-def smallest_effect(
-    seed_deviation: float, disagreement: float, *, seeds: float, images: int, power: float = 0.8
-) -> float:
-    """Return the smallest difference of two accuracies that an experiment is likely to show.
+def smallest_effect(seed_deviation: float, seeds: int, power: float = 0.8) -> float:
+    """Return the smallest mean difference that an experiment over seeds is likely to show.
 
-    To show it means that its 95 % interval excludes zero. The interval is that of the normal
-    distribution: with few seeds Student's is wider, and the effect has to be larger.
+    To show it means that Student's 95 % interval, `mean_interval`, excludes zero. It is the
+    noncentrality of his test, times the standard error of the mean.
 
     Equations: smallest-effect.
 
     Args:
-        seed_deviation: Standard deviation of the difference from seed to seed, as a fraction.
-        disagreement: Share of the images on which exactly one of two models is right, in 0..1.
-        seeds: Number of seeds of each method, at least 1; infinite for the limit of many.
-        images: Number of test images, the same for all seeds, at least 1.
-        power: How likely it shall be shown, between 0.5 and 1.
+        seed_deviation: Standard deviation of the difference from seed to seed, in any unit. For two
+            methods whose seeds have nothing in common it is the root of 2 times that of one.
+        seeds: Number of differences, at least 2.
+        power: How likely it shall be shown, above 0.5 and below 1.
 
     Returns:
-        The difference, as a fraction.
+        The difference, in the unit of ``seed_deviation``.
 
     Raises:
         ValueError: An argument is out of range.
     """
     deviation = checks.number("seed_deviation", seed_deviation, least=0)
-    disagreement = checks.number("disagreement", disagreement, least=0, most=1)
-    seeds = checks.number("seeds", seeds, least=1, infinite=True)
-    images = checks.integer("images", images, 1)
-    power = checks.number("power", power, least=0.5, below=1)
-    error = math.sqrt(deviation**2 / seeds + disagreement / images)
-    return float(_Z + special.ndtri(power)) * error
+    seeds = checks.integer("seeds", seeds, 2)
+    power = checks.number("power", power, above=0.5, below=1)
+    freedom = seeds - 1
+    limit = special.stdtrit(freedom, 0.975)
+    noncentrality = special.nctdtrinc(freedom, 1 - power, limit)
+    return float(noncentrality) * deviation / math.sqrt(seeds)

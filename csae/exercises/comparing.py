@@ -39,7 +39,7 @@ def check_standard_error(answer: Callable[[float, int], float]) -> str:
             f"{case} you return {found:.4g}. Each verdict is 1 with probability p, else 0: what is "
             "its variance, and what that of a mean of n?"
         )
-    return "A validation set of 5,000 cannot tell 94.0 from 94.3 %: that is one standard error."
+    return "At 94 % on 5,000 images that is a third of a point, for each of two models."
 
 
 @check
