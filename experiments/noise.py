@@ -12,6 +12,6 @@ EXPERIMENTS = (
         {f"noise-{fraction}": {"noise": fraction} for fraction in (0.0, 0.04, 0.15, 0.5)},
         seeds=(0, 1),
         measure=noise_measures,
-        sample={"batch_size": 64},
+        sample={"epochs": 1, "batch_size": 32},
     ),
 )

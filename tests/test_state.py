@@ -568,7 +568,7 @@ def finished(folder):
     return record["weights_sha256"], record["history"], record["test"]
 
 
-KILLS = int(os.environ.get("CSAE_KILLS", "4"))  # more of them by hand
+KILLS = int(os.environ.get("CSAE_KILLS", "2"))  # more of them by hand
 
 
 def wait_for(condition, process):
