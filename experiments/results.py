@@ -12,8 +12,8 @@ from csae.measures import result_measures
 from csae.recipes import Recipe
 
 # One budget for all kinds of model: eight passes. The changes to the images are those that the
-# chapters before found to help: handwriting may be moved, clothes may be mirrored. That the optimiser
-# is Muon was decided by the experiment results-optimiser.
+# chapters before found to help: handwriting may be moved, clothes may be mirrored. The optimiser is
+# what the experiment results-optimiser chose.
 _BUDGET = Recipe().change(epochs=8, batch_size=128, optimizer="muon")
 _HANDWRITING = _BUDGET.change(shift=1, smoothing=0.01, reconstruction_weight=30.0)
 OURS = {
