@@ -102,8 +102,8 @@ def run(tmp_path, processes, bits, images=512, launcher=(), kind="csae"):
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    """One step in float32, by one process."""
-    return run(tmp_path_factory.mktemp("alone"), 1, "32", 64)[0]
+    """An epoch in float32, by one process."""
+    return run(tmp_path_factory.mktemp("alone"), 1, "32")[0]
 
 
 def test_processes_share_an_epoch_as_one_would_run_it(tmp_path):
@@ -133,7 +133,7 @@ def test_processes_share_the_codes_that_are_drawn(tmp_path):
 
 def test_torchrun_launches_as_it_is(tmp_path, alone):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    launched = run(tmp_path, 2, "32", 64, launcher)
+    launched = run(tmp_path, 2, "32", launcher=launcher)
     for part in launched:
         assert part["processes"] == 2
         assert part["losses"] == pytest.approx(alone["losses"], rel=1e-5)
@@ -142,7 +142,7 @@ def test_torchrun_launches_as_it_is(tmp_path, alone):
 def test_slurm_launches_as_it_is(tmp_path, alone):
     """Two processes with the variables that srun sets, as on two tasks of one node."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    command = [sys.executable, tmp_path / "script.py", "2", "32", "64", tmp_path / "out", "csae"]
+    command = [sys.executable, tmp_path / "script.py", "2", "32", "512", tmp_path / "out", "csae"]
     common = {
         "SLURM_JOB_ID": str(20_000 + os.getpid() % 10_000),  # the port of the meeting point
         "SLURM_JOB_NAME": "csae",
