@@ -84,6 +84,25 @@ VARIATIONAL = Experiment(
     measure=result_measures(),
 )
 
+# Its penalties are on other scales than a CSAE's terms, so nothing but trying tells their weights.
+RAE = Experiment(
+    "results-rae",
+    "Which penalties on codes and decoder suit a regularised autoencoder?",
+    {name: OURS[name].change(epochs=4) for name in BOTH},
+    {
+        f"codes-{codes:g}-decoder-{decoder:g}": {
+            **defaults("rae"),
+            "code_norm_weight": codes,
+            "decoder_norm_weight": decoder,
+        }
+        for codes in (0.001, 0.01, 0.1)
+        for decoder in (1e-5, 1e-4)
+    },
+    datasets=BOTH,
+    seeds=(0,),
+    measure=result_measures(),
+)
+
 _FIRST: dict[str, dict[str, Any]] = {
     "paper": PAPER,
     "ours": {},
@@ -135,4 +154,37 @@ LETTERS = Experiment(
     tested=True,
 )
 
-EXPERIMENTS = (JUDGE, OPTIMISER, VARIATIONAL, RESULTS, CHANGES, LETTERS)
+# What other chapters ask with short runs, once more at this length, and on test images, so that the
+# runs above are points of the same curves. Nothing is chosen by them.
+_SWEEPS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    # Beside the autoencoder's 40.
+    "dimensions": (
+        "How much do codes of 2, 10, 40 and 128 dimensions hold, without labels?",
+        {f"dim-{d}": {**AUTOENCODER, "latent_dim": d} for d in (2, 10, 128)},
+    ),
+    # Beside ours, which weighs the image by 10 on clothes, the autoencoder and the linear head.
+    "supervision": (
+        "What does each form and weight of supervision cost in fidelity, and what does it bring?",
+        {
+            "class-subspace": {"centroid_weight": 1.0, "centroid_space": "class"},
+            "all-dimensions": {"centroid_weight": 1.0, "centroid_space": "all"},
+            **{f"image-{w}": {"reconstruction_weight": float(w)} for w in (1, 30, 100)},
+        },
+    ),
+    # Beside ours, with 0.04.
+    "noise": (
+        "What does latent noise in training do, as a fraction of the centroids' norm?",
+        {f"noise-{fraction}": {"noise": fraction} for fraction in (0.0, 0.15, 0.5)},
+    ),
+    # Beside the paper's form, with 10, and its change without a wavelet loss.
+    "wavelet": (
+        "What does the weight of the wavelet loss buy, with labels?",
+        {f"wavelet-{w}": {**PAPER, "wavelet_weight": float(w)} for w in (1, 100)},
+    ),
+}
+SWEEPS = tuple(
+    Experiment(f"results-{name}", question, OURS, settings, measure=result_measures(), tested=True)
+    for name, (question, settings) in _SWEEPS.items()
+)
+
+EXPERIMENTS = (JUDGE, OPTIMISER, RESULTS, *SWEEPS, VARIATIONAL, RAE, CHANGES, LETTERS)
