@@ -82,10 +82,22 @@ class Experiment:
                 experiment.recipe(task)
                 experiment.machine(task)
 
-    def tasks(self, seeds: Sequence[int] | None = None) -> Iterator[Task]:
-        """Return all runs; seeds outermost, so that what is ended early has every setting."""
+    def tasks(
+        self, seeds: Sequence[int] | None = None, datasets: Sequence[str] | None = None
+    ) -> Iterator[Task]:
+        """Return all runs; seeds outermost, so that what is ended early has every setting.
+
+        Args:
+            seeds: Other seeds than its own.
+            datasets: Some of its data sets.
+
+        Raises:
+            ValueError: A data set is none of its own.
+        """
+        for dataset in datasets or ():
+            checks.choice("datasets", dataset, self.datasets)
         for seed in self.seeds if seeds is None else seeds:
-            for dataset in self.datasets:
+            for dataset in self.datasets if datasets is None else datasets:
                 for setting in self.settings:
                     yield Task(dataset, setting, seed)
 
@@ -224,6 +236,7 @@ def run_experiment(
     name: str,
     *,
     seeds: Sequence[int] | None = None,
+    datasets: Sequence[str] | None = None,
     root: Path | None = None,
     results: Path = RESULTS,
     work: Path = WORK,
@@ -238,6 +251,7 @@ def run_experiment(
     Args:
         name: Name of one of the book's experiments.
         seeds: Other seeds than its own.
+        datasets: Some of its data sets; all by default.
         root: Where the data sets lie.
         results: Folder of records.
         work: Folder of states and weights.
@@ -250,7 +264,8 @@ def run_experiment(
     """
     side_by_side = checks.integer("side_by_side", side_by_side, 1)
     experiment = load_experiment(name)
-    left = [t for t in experiment.tasks(seeds) if recorded(experiment, t, results) is None]
+    tasks = experiment.tasks(seeds, datasets)
+    left = [t for t in tasks if recorded(experiment, t, results) is None]
     jobs = [(name, task, root, results, work) for task in left]
     if side_by_side == 1:
         for count, job in enumerate(jobs, start=1):
@@ -323,13 +338,16 @@ def _check_recipe(experiment: Experiment, task: Task, record: Record, where: Pat
 
 
 def describe_plan(
-    experiment: Experiment, seeds: Sequence[int] | None = None, results: Path = RESULTS
+    experiment: Experiment,
+    seeds: Sequence[int] | None = None,
+    results: Path = RESULTS,
+    datasets: Sequence[str] | None = None,
 ) -> str:
     """Say what of an experiment is recorded, what is left, and how long that will take.
 
     The time is that of the recorded runs, image by image; it says nothing where there are none.
     """
-    tasks = list(experiment.tasks(seeds))
+    tasks = list(experiment.tasks(seeds, datasets))
     done = {task: record for task in tasks if (record := recorded(experiment, task, results))}
     lines = [f"{experiment.name}: {experiment.question}"]
     lines += [f"  {'recorded' if task in done else 'left    '}  {task}" for task in tasks]

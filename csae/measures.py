@@ -33,7 +33,7 @@ from csae.generation import (
     PriorSampler,
     Samples,
 )
-from csae.models import VAE, Autoencoder, ClassifyingAutoencoder
+from csae.models import CSAE, VAE, Autoencoder, ClassifyingAutoencoder
 from csae.weights import load_pretrained, pretrained
 
 Judge = Callable[[str], Autoencoder]
@@ -82,7 +82,8 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
     - ``calibration_error``, ``temperature``, ``calibration_error_tempered``: the temperature is
       fitted on validation images, so only where test images are measured;
     - ``ssim``, ``gradient_energy_kept``, ``error_A2`` to ``error_D1``: `fidelity_measures`;
-    - ``accuracy_codes_0.5_spreads``, ``psnr_pixels_0.2`` and so on: `perturbation_measures`;
+    - ``accuracy_codes_0.5_spreads``, ``psnr_pixels_0.2`` and so on: `perturbation_measures`; and,
+      of models with centroids, ``accuracy_codes_2`` and so on, with noise of an absolute size;
     - ``frechet_``, ``precision_``, ``recall_`` and, for samples drawn for a class, ``confirmed_``,
       the share of them to which the judge gives that class; with ``gaussian_classes``,
       ``mixture_classes``, fitted to each class, ``gaussian_all``, ``mixture_all``, and ``prior``
@@ -137,6 +138,8 @@ def _of_codes(trained: Trained, codes: Tensor, labels: Tensor) -> dict[str, floa
         decoded = decode_latents(model, latents, images.labels)
         measures |= fidelity_measures(images.images.cpu() / 255, decoded)
     few = pick_images(images, PERTURBED)
+    if isinstance(model, CSAE):  # their centroids are equally far apart, so equal noise is fair
+        measures |= perturbation_measures(model, few, latent_stds=(1.0, 2.0), pixel_stds=())
     return measures | perturbation_measures(
         model, few, latent_stds=(0.25, 0.5, 1.0), pixel_stds=(0.1, 0.2, 0.3), relative=True
     )

@@ -73,6 +73,17 @@ def test_records_are_of_the_recipes_of_their_experiment(name):
         assert (record.test is not None) == experiment.tested, task
 
 
+def test_a_part_of_an_experiment_is_some_of_its_seeds_and_data_sets():
+    experiment = BOOK["results"]
+    part = list(experiment.tasks([7], ["fashion-mnist"]))
+    assert {(task.dataset, task.seed) for task in part} == {("fashion-mnist", 7)}
+    assert [task.setting for task in part] == list(experiment.settings)
+    plan = experiments.describe_plan(experiment, [7], datasets=["fashion-mnist"])
+    assert plan.splitlines()[-1] == f"  0 recorded, {len(part)} left"
+    with pytest.raises(ValueError, match="datasets must be .*'mnist', 'fashion-mnist'"):
+        list(experiment.tasks([7], ["emnist-letters"]))
+
+
 def test_every_record_belongs_to_an_experiment():
     assert set(records.experiments()) <= set(BOOK)
 

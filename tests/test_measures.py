@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from csae import data, evaluation, experiments, generation, measures
 from csae.baselines import Classifier, SupervisedAutoencoder
-from csae.centroids import simplex
+from csae.centroids import class_component, simplex
 from csae.evaluation import (
     Trained,
     class_measures,
@@ -214,6 +214,22 @@ def test_classes_are_measured_in_the_class_subspace_where_there_is_one(csae, par
     assert set(plain) == {"between", "within", "ratio", "silhouette"}
 
 
+def test_the_class_subspace_of_a_trained_head_is_all_that_its_scores_see(parts):
+    """Differences of scores are those of the component, and measures do not see the rest."""
+    model = SupervisedAutoencoder(10, CONFIG).eval()
+    found = class_measures(Trained(model, parts))
+    assert found["class_subspace_within"] < found["within"]
+    latents = encode(model, parts["test"])
+    rows = model.head.weight.detach() - model.head.weight.detach().mean(dim=0)
+    inside = class_component(latents, rows)
+    with torch.no_grad():
+        scores, kept = model.similarities(latents), model.similarities(inside)
+    moved = scores - kept
+    assert torch.allclose(moved, moved[:, :1].expand_as(moved), atol=1e-5)
+    expected = evaluation.silhouette(inside, parts["test"].labels)
+    assert found["class_subspace_silhouette"] == pytest.approx(expected, abs=1e-5)
+
+
 # All of them
 
 
@@ -224,6 +240,7 @@ def test_all_is_measured_of_a_csae(csae, parts, few):
     assert set(found) >= compared("train", "validation", *names)
     assert set(found) >= {"confirmed_gaussian_classes", "confirmed_mixture_classes"}
     assert set(found) >= {"judge_accuracy", "memorisation", "class_subspace_silhouette"}
+    assert set(found) >= {"accuracy_codes_2", "psnr_codes_2", "accuracy_codes_1_spreads"}
     assert not {name for name in found if name.endswith("prior")}
     result = evaluation.evaluate(csae, parts["test"])
     assert found["judge_accuracy"] == result["accuracy"]

@@ -113,7 +113,7 @@ FLOORS = (
     "checks", "files", "schema", "tensorfile", "progress", "centroids", "wavelets", "distributed",
     "noise", "muon", "runtime", "data", "networks", "models", "baselines", "kinds", "losses",
     "training", "evaluation", "generation", "recipes", "records", "weights", "measures", "runs",
-    "experiments", "export", "figures", "exercises", "cli", "__main__",
+    "experiments", "claims", "export", "figures", "exercises", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -28,8 +28,16 @@ SAVED_ANEW = {
         "c2b6d312f7a4f8845c1c73c640755580cef1cc11c46a7e82ad4e7a0397844d24"
     )
 }
-# Ended before all had their seeds, as their chapters say; the judge of letters is yet to come.
-UNFINISHED = {"judge", "best-mnist-labels", "muon-mnist", "best-first-form", "best-second-form"}
+# Ended before all had their seeds, as their chapters say; the judge of letters, and more seeds of
+# the results, are yet to come.
+UNFINISHED = {
+    "judge",
+    "results",
+    "best-mnist-labels",
+    "muon-mnist",
+    "best-first-form",
+    "best-second-form",
+}
 
 
 def name(path):
@@ -123,7 +131,9 @@ def test_index_and_cards_are_those_of_the_records():
 def test_pretrained_model_gives_the_accuracy_of_its_record_again(known):
     entry = pretrained()[known]
     (record,) = (
-        run for run in load_runs(entry.experiment, entry.dataset) if run.seed == entry.seed
+        run
+        for run in load_runs(entry.experiment, entry.dataset)
+        if (run.setting, run.seed) == (entry.setting, entry.seed)
     )
     if entry.dataset not in csae.data.SAMPLES:
         pytest.skip("no sample of this data set is shipped")
@@ -132,9 +142,10 @@ def test_pretrained_model_gives_the_accuracy_of_its_record_again(known):
     # The sample's test images are a tenth of the full ones: nearly the same accuracy.
     sample = csae.load_dataset(header.dataset, "test", sample=True)
     result = csae.evaluate(model, sample)
-    low, high = csae.evaluation.accuracy_interval(record.measured("test_accuracy"), len(sample))
-    assert low - 0.01 < result["accuracy"] < high + 0.01
     assert result.keys() == record.test.keys()
+    if "accuracy" in result:
+        low, high = csae.evaluation.accuracy_interval(record.test["accuracy"], len(sample))
+        assert low - 0.01 < result["accuracy"] < high + 0.01
     if model.decodes:
         assert result["psnr"] == pytest.approx(record.measured("test_psnr"), abs=0.5)
 

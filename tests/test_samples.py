@@ -39,7 +39,7 @@ def test_frechet_distance_of_known_gaussians(dim, first, second, shift):
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-def test_frechet_distance_is_that_of_the_matrix_root():
+def test_equation_frechet_distance():
     """Parity with the usual formula: scipy's root of the product of two full covariances."""
     torch.manual_seed(0)
     one = normal(400, 8) @ torch.randn(8, 8, dtype=torch.float64)

@@ -130,7 +130,7 @@ def test_no_other_variance_makes_a_batch_likelier():
     assert model.running_variance.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_bound_of_a_linear_vae_has_a_closed_form(digits):
+def test_equation_variational_bound(digits):
     """The mean of E|x - W z - b|^2 is the error at the mean plus the trace of W S W'."""
     model = made(config=LINEAR, likelihood="gaussian", likelihood_std=0.4).eval()
     few = digits.first(4)

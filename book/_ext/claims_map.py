@@ -193,12 +193,49 @@ class ClaimsMap(SphinxDirective):
             seen = ", ".join(f"{{numref}}`{name}`" for name in claim.figures)
             shown = f"{{eq}}`{claim.id}` {claim.id}"
             lines.append(f"| {shown} | {code} | {test} | {seen} |")
-        holder = nodes.container(classes=["claims-map"])
-        self.state.nested_parse(StringList(lines, "claims-map"), 0, holder)
-        return [holder]
+        return [parsed(self, lines)]
+
+
+class VerdictsMap(SphinxDirective):
+    """The table of what is claimed of the method: ``{verdicts-map}``."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table from the package and the records of its runs."""
+        from csae.claims import CLAIMS, SPREAD_EVENLY, result_runs, verdict
+        from csae.figures import against
+
+        root = Path(self.env.srcdir)
+        for path in (root / "results" / "runs").rglob("*.json"):
+            self.env.note_dependency(str(path))
+        runs = result_runs()
+        lines = [
+            "| claim | decided by | runs on record | drawn in | verdict |",
+            "|---|---|---|---|---|",
+        ]
+        for claim in (SPREAD_EVENLY, *CLAIMS):
+            decided = "; ".join(
+                dict.fromkeys(against(c) for c in claim.comparisons)
+            )
+            compared = {s for c in claim.comparisons for s in (c.new, c.old)}
+            counted = sum(run.setting in compared for run in runs)
+            found = verdict(claim, runs)
+            lines.append(
+                f"| {claim.id}: {claim.text} | {decided} | {counted} "
+                f"| {{numref}}`{claim.figure}` | {found} |"
+            )
+        return [parsed(self, lines)]
+
+
+def parsed(directive: SphinxDirective, lines: list[str]) -> nodes.Node:
+    """Turn a table in Markdown into a node."""
+    holder = nodes.container(classes=[directive.name])
+    source = StringList(lines, directive.name)
+    directive.state.nested_parse(source, 0, holder)
+    return holder
 
 
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx."""
     app.add_directive("claims-map", ClaimsMap)
+    app.add_directive("verdicts-map", VerdictsMap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

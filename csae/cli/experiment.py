@@ -33,6 +33,9 @@ def add(commands: Any) -> None:
         "--seeds", type=int, nargs="+", metavar="N", help="other seeds than the experiment's own"
     )
     command.add_argument(
+        "--datasets", nargs="+", metavar="NAME", help="some of its data sets (default: all)"
+    )
+    command.add_argument(
         "--root",
         type=shared.path,
         metavar="FOLDER",
@@ -72,7 +75,8 @@ def _run(options: argparse.Namespace) -> None:
     seeds = _checked_seeds(options.seeds)
     if options.action == "plan":
         for name in options.names or known:
-            print(experiments.describe_plan(known[name], seeds, options.results))
+            plan = experiments.describe_plan(known[name], seeds, options.results, options.datasets)
+            print(plan)
         return
     if not options.names:
         raise ValueError(f"name the experiments to run, of {', '.join(known)}")
@@ -88,6 +92,7 @@ def _make(options: argparse.Namespace, name: str, seeds: Sequence[int] | None) -
     experiments.run_experiment(
         name,
         seeds=seeds,
+        datasets=options.datasets,
         root=options.root,
         results=Path(options.results),
         work=Path(options.work),

@@ -20,6 +20,8 @@ def image_bounds(
     compares with them. Of a conditional model it is the bound on log p(x|y), with the labels of the
     data set: up to log(K) above that of a model which has to find out the class.
 
+    Equations: variational-bound.
+
     Args:
         model: In any mode; it is left in the mode it came in.
         dataset: N images; their labels count for a `csae.models.ConditionalVAE` only.

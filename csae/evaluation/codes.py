@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from csae import checks
+from csae.baselines import SupervisedAutoencoder
 from csae.centroids import class_component
 from csae.evaluation.batchwise import pick_rows
 from csae.evaluation.bounds import image_bounds
@@ -42,7 +43,8 @@ def compactness_measures(model: Autoencoder, latents: Tensor, labels: Tensor) ->
 
     Returns:
         By name; those that begin with ``class_subspace_`` are of the component of the codes in the
-        class subspace, where the model has centroids.
+        class subspace: what the centroids span, or, of a trained head, the rows of its weights less
+        their mean, because nothing else of a code moves a difference of two scores.
 
     Raises:
         ValueError: The arguments do not fit together, or a class has no code.
@@ -51,14 +53,24 @@ def compactness_measures(model: Autoencoder, latents: Tensor, labels: Tensor) ->
     rows = pick_rows(len(latents), SILHOUETTE_CODES)
     measures = {"silhouette": silhouette(latents[rows], labels[rows])}
     measures |= class_distances(latents, labels)._asdict()
-    if isinstance(model, CSAE):
-        centroids = model.centroids.cpu()
+    centroids = _directions(model)
+    if centroids is not None:
         inside = class_component(latents, centroids)
         in_class = class_distances(inside, labels)._asdict()
         in_class |= neural_collapse(inside, labels, centroids)._asdict()
         in_class["silhouette"] = silhouette(inside[rows], labels[rows])
         measures |= {f"class_subspace_{name}": value for name, value in in_class.items()}
     return measures
+
+
+def _directions(model: Autoencoder) -> Tensor | None:
+    """Return a direction (K, d) for each class of a model that names classes by its codes."""
+    if isinstance(model, CSAE):
+        return model.centroids.cpu()
+    if isinstance(model, SupervisedAutoencoder):
+        weights = model.head.weight.detach().cpu()
+        return weights - weights.mean(dim=0)
+    return None
 
 
 def variational_measures(trained: Trained) -> dict[str, float]:

@@ -28,6 +28,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     Two samples of one distribution are at a positive distance, the smaller the larger they are:
     measure it, too, between two sets of real images of the same sizes.
 
+    Equations: frechet-distance.
+
     Args:
         first: (N, d) features, N at least 2.
         second: (M, d) features, M at least 2.

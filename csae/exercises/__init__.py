@@ -42,6 +42,7 @@ from csae.exercises.noise import (
     check_probe,
     check_warm_up,
 )
+from csae.exercises.results import check_frechet, check_says
 from csae.exercises.training import (
     check_gap_above,
     check_one_cycle_rate,
@@ -64,6 +65,7 @@ __all__ = [
     "check_edge_loss",
     "check_encoded_size",
     "check_fewest_dimensions",
+    "check_frechet",
     "check_gap_above",
     "check_largest_fall",
     "check_nearest_by_product",
@@ -75,6 +77,7 @@ __all__ = [
     "check_probe",
     "check_roof_speed",
     "check_rounds_needed",
+    "check_says",
     "check_scale_for",
     "check_seed_interval",
     "check_sent_bytes",

@@ -36,12 +36,27 @@ from csae.figures.geometry import (
 )
 from csae.figures.images import image_rows, show_row
 from csae.figures.pipeline import pipeline
+from csae.figures.results import (
+    LOOKS,
+    NAMES,
+    NOT_RUN,
+    against,
+    effects,
+    effects_table,
+    glance,
+    results_table,
+    verdicts_table,
+)
 from csae.figures.style import INK, PALETTE, table, use_style
 
 __all__ = [
     "INK",
+    "LOOKS",
+    "NAMES",
+    "NOT_RUN",
     "PALETTE",
     "accuracy_and_psnr",
+    "against",
     "arrangement",
     "arrow",
     "centroid_map",
@@ -50,6 +65,9 @@ __all__ = [
     "contours",
     "cosine_matrix",
     "cross",
+    "effects",
+    "effects_table",
+    "glance",
     "growing_cost",
     "image_rows",
     "interval",
@@ -58,6 +76,7 @@ __all__ = [
     "pipeline",
     "polygon_plane",
     "queue_sketch",
+    "results_table",
     "roofline",
     "runs_and_twins",
     "seed_lines",
@@ -72,4 +91,5 @@ __all__ = [
     "tries",
     "two_probabilities",
     "use_style",
+    "verdicts_table",
 ]

@@ -8,6 +8,7 @@ from tests.mistakes import (
     muon,
     networks,
     noise,
+    results,
     training,
     wavelets,
 )
@@ -22,4 +23,5 @@ MISTAKES = [
     *distributed.MISTAKES,
     *muon.MISTAKES,
     *comparing.MISTAKES,
+    *results.MISTAKES,
 ]

@@ -1,0 +1,314 @@
+"""What the chapter on results shows of its records: all kinds at a glance, effects, tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from csae.claims import QUANTITIES, SEEDS, Claim, Comparison, Quantity, tally, verdict
+from csae.evaluation import mean_interval
+from csae.figures.charts import settings
+from csae.figures.style import INK, PALETTE, table
+from csae.records import Record, Spread, spread
+from csae.runtime import counted
+
+# What to call a setting, and its colour and mark.
+LOOKS = {
+    "paper": ("CSAE, the paper's form", 0, "o"),
+    "ours": ("CSAE, this book's form", 2, "*"),
+    "linear-head": ("trained head", 1, "s"),
+    "classifier": ("classifier", 8, "_"),
+    "autoencoder": ("autoencoder", 4, "D"),
+    "vae": ("VAE", 6, "^"),
+    "cvae": ("CVAE", 5, "v"),
+}
+NAMES = {"mnist": "digits", "fashion-mnist": "clothes", "emnist-letters": "letters"}
+NOT_RUN = "not run yet"
+
+
+def glance(runs: Sequence[Record], datasets: Sequence[str]) -> Figure:
+    """Draw what each kind of model reaches: above accuracy over PSNR, below its samples.
+
+    Large marks are means, small ones seeds; bars are 95 % intervals, from three seeds on. Of a
+    model that names no classes, the accuracy is that of a linear probe on its codes, and its mark
+    is hollow.
+
+    Args:
+        runs: Records of the settings in ``LOOKS``.
+        datasets: Names of the data sets, a column for each.
+    """
+    figure, axes = plt.subplots(
+        2, len(datasets), figsize=(3.6 * len(datasets), 6.4), layout="constrained", squeeze=False
+    )
+    for (above, below), name in zip(axes.T, datasets, strict=True):
+        found = {
+            setting: [run for run in runs if (run.dataset, run.setting) == (name, setting)]
+            for setting in LOOKS
+        }
+        _two_tasks(above, found)
+        _samples(below, found)
+        above.set_title(NAMES[name])
+    shown = {run.setting for run in runs}
+    handles = [_key(*look) for setting, look in LOOKS.items() if setting in shown]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def _key(label: str, colour: int, mark: str) -> Line2D:
+    """Return a mark for the legend; the classifier is a line."""
+    alone = mark == "_"
+    return Line2D(
+        [],
+        [],
+        color=PALETTE[colour],
+        marker="none" if alone else mark,
+        linestyle="--" if alone else "none",
+        markersize=11 if mark == "*" else 7,
+        label=label,
+    )
+
+
+def _two_tasks(axis: Axes, found: Mapping[str, Sequence[Record]]) -> None:
+    """Draw test errors over PSNR, with lines where one task alone ends."""
+    for setting, runs in found.items():
+        if not runs:
+            continue
+        named = "probe_accuracy" if setting in ("autoencoder", "vae") else "test_accuracy"
+        errors = [100 - value for value in _scaled(runs, named)]
+        colour = PALETTE[LOOKS[setting][1]]
+        if setting == "classifier":
+            axis.axhline(_mean(errors), color=colour, linestyle="--")
+            continue
+        psnr = _scaled(runs, "test_psnr")
+        if setting == "autoencoder":
+            axis.axvline(_mean(psnr), color=colour, linestyle=":", linewidth=1)
+        _point(axis, psnr, errors, setting, hollow=named == "probe_accuracy")
+    axis.set_yscale("log")
+    axis.invert_yaxis()
+    ticks = [t for t in (0.3, 0.5, 1, 2, 5, 7, 10, 15, 20) if _inside(t, axis.get_ylim())]
+    axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    axis.minorticks_off()
+    axis.set(xlabel="PSNR (dB; further right: better)", ylabel="test error (%)")
+
+
+def _samples(axis: Axes, found: Mapping[str, Sequence[Record]]) -> None:
+    """Draw the share of samples whose class is confirmed over their Fréchet distance."""
+    decoding = {s: runs for s, runs in found.items() if runs and s != "classifier"}
+    for setting, runs in decoding.items():
+        for sampler, hollow in (("gaussian_classes", True), ("mixture_classes", False)):
+            distances = _scaled(runs, f"frechet_{sampler}")
+            shares = _scaled(runs, f"confirmed_{sampler}")
+            _point(axis, distances, shares, setting, hollow=hollow)
+    real = next(iter(decoding.values()), [])
+    if real:
+        axis.axhline(_mean(_scaled(real, "judge_accuracy")), color=INK, linewidth=0.8)
+    axis.set_xscale("log")
+    axis.invert_xaxis()
+    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if _inside(t, axis.get_xlim())]
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axis.minorticks_off()
+    axis.set(
+        xlabel="Fréchet distance (further right: better)",
+        ylabel="class confirmed (%)",
+    )
+
+
+def _point(
+    axis: Axes,
+    across: Sequence[float],
+    up: Sequence[float],
+    setting: str,
+    *,
+    hollow: bool,
+) -> None:
+    _, colour, mark = LOOKS[setting]
+    face = "white" if hollow else PALETTE[colour]
+    half = [_half(values) if len(values) >= SEEDS else 0.0 for values in (across, up)]
+    axis.plot(across, up, ".", color=PALETTE[colour], markersize=3, zorder=2)
+    axis.errorbar(
+        _mean(across),
+        _mean(up),
+        half[1] or None,
+        half[0] or None,
+        marker=mark,
+        markersize=11 if mark == "*" else 7,
+        color=PALETTE[colour],
+        mfc=face,
+        mec=PALETTE[colour],
+        elinewidth=0.8,
+        linestyle="none",
+        zorder=3,
+    )
+
+
+def effects(comparisons: Sequence[Comparison], runs: Sequence[Record]) -> Figure:
+    """Draw how far one setting is ahead of another: a panel a comparison, a row a data set.
+
+    What lies right of zero is better, whatever the quantity. A dashed line marks the margin, where
+    a comparison has one. Beside each row stands what it says of the claim.
+
+    Args:
+        comparisons: What is compared, from left to right, then down.
+        runs: Records, as `csae.claims.result_runs` returns them.
+    """
+    columns = min(2, len(comparisons))
+    lines = math.ceil(len(comparisons) / columns)
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(7, 1.75 * lines), layout="constrained", squeeze=False
+    )
+    for axis, comparison in zip(axes.flat, comparisons, strict=False):
+        _effect_rows(axis, comparison, runs)
+    for axis in axes.flat[len(comparisons) :]:
+        axis.set_axis_off()
+    return figure
+
+
+def _effect_rows(axis: Axes, comparison: Comparison, runs: Sequence[Record]) -> None:
+    quantity = QUANTITIES[comparison.quantity]
+    rows: dict[str, Spread] = {}
+    for row, (name, effect) in enumerate(comparison.effects(runs).items()):
+        said = comparison.says(effect)
+        axis.text(1.02, row, said, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
+        if len(effect.values) < SEEDS:  # its interval would hide the others
+            effect = effect._replace(low=math.nan, high=math.nan)
+        rows[NAMES[name]] = effect
+    settings(axis, rows)
+    axis.axvline(0, color=INK, linewidth=0.8)
+    if comparison.margin:
+        axis.axvline(-comparison.margin, color=INK, linewidth=0.8, linestyle="--")
+    axis.margins(x=0.12)
+    if not any(effect.values for effect in rows.values()):
+        axis.set_xticks([])
+    axis.set_title(f"{quantity.words}\nagainst {_opponent(comparison)}", fontsize=9, loc="left")
+    axis.set_xlabel(f"ahead by{f' ({quantity.unit})' if quantity.unit else ''}", fontsize=8)
+    axis.tick_params(labelsize=8)
+
+
+def _opponent(comparison: Comparison) -> str:
+    if comparison.old is None:
+        return "the best reported"
+    if comparison.old_quantity is None:
+        return name_of(comparison.old)
+    other = QUANTITIES[comparison.old_quantity].words
+    if comparison.old == comparison.new:
+        return other
+    return f"{name_of(comparison.old)} ({other.rpartition(', ')[2]})"
+
+
+def against(comparison: Comparison) -> str:
+    """Say what is compared with what."""
+    words = QUANTITIES[comparison.quantity].words
+    return f"{words}: {name_of(comparison.new)} against {_opponent(comparison)}"
+
+
+def name_of(setting: str) -> str:
+    """Return what figures and tables call a setting."""
+    return LOOKS[setting][0] if setting in LOOKS else setting.replace("-", " ")
+
+
+def effects_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
+    """Return all comparisons of claims as a table in Markdown: effect, interval, what it says."""
+    rows = []
+    for claim in claims:
+        for comparison in claim.comparisons:
+            quantity = QUANTITIES[comparison.quantity]
+            words = against(comparison)
+            if comparison.margin:
+                words += f", margin {comparison.margin:g}"
+            for name, effect in comparison.effects(runs).items():
+                found = _effect(effect, quantity)
+                rows.append((claim.id, words, NAMES[name], found, comparison.says(effect)))
+    return table(("", "comparison", "images", "ahead by (95 % interval)", "says"), rows)
+
+
+def _effect(effect: Spread, quantity: Quantity) -> str:
+    if not effect.values:
+        return NOT_RUN
+    form = f"+{quantity.form}"
+    if len(effect.values) < SEEDS:
+        found = ", ".join(format(value, form) for value in effect.values)
+    else:
+        low, high = (format(end, form) for end in (effect.low, effect.high))
+        found = f"{effect.mean:{form}} ({low} to {high})"
+    return f"{found} {quantity.unit}".strip()
+
+
+def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
+    """Return the verdict on each claim, and on which side its seeds lie, in Markdown."""
+    rows = []
+    for claim in claims:
+        sides = [f"{count} {side}" for side, count in tally(claim, runs).items() if count]
+        rows.append(
+            (
+                claim.question,
+                "–" if claim.id == claim.question else claim.id,
+                claim.text,
+                str(verdict(claim, runs)),
+                ", ".join(sides) or NOT_RUN,
+            )
+        )
+    titles = ("question", "claim", "what is claimed", "verdict", "comparisons whose seeds all are")
+    return table(titles, rows)
+
+
+def results_table(
+    runs: Sequence[Record], settings: Mapping[str, str], quantities: Sequence[str]
+) -> str:
+    """Return a table in Markdown: a row a quantity, a column a setting, means and intervals.
+
+    Args:
+        runs: Of one data set.
+        settings: Which settings, and what to call each. One without runs gets a column that says
+            so.
+        quantities: Names of ``csae.claims.QUANTITIES``.
+    """
+    rows = []
+    seeds = {s: len({run.seed for run in runs if run.setting == s}) for s in settings}
+    for name in quantities:
+        quantity = QUANTITIES[name]
+        found = spread([run for run in runs if _has(run, name)], name)
+        cells = [
+            _cell(found.get(setting), quantity.scale, quantity.form) if seeds[setting] else NOT_RUN
+            for setting in settings
+        ]
+        unit = {"points": " (%)", "": ""}.get(quantity.unit, f" ({quantity.unit})")
+        rows.append((quantity.words + unit, *cells))
+    titles = (f"{label}, {counted(seeds[s], 'seed')}" for s, label in settings.items())
+    return table(("", *titles), rows)
+
+
+def _cell(found: Spread | None, scale: float, form: str) -> str:
+    if found is None:
+        return "–"
+    mean = format(scale * found.mean, form)
+    if len(found.values) < SEEDS:
+        return mean
+    return f"{mean} ± {scale * (found.high - found.mean):{form}}"
+
+
+def _has(run: Record, name: str) -> bool:
+    if name.startswith("test_"):
+        return run.test is not None and name.removeprefix("test_") in run.test
+    return name in run.measures
+
+
+def _scaled(runs: Sequence[Record], name: str) -> list[float]:
+    return [QUANTITIES[name].scale * run.measured(name) for run in runs]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _inside(value: float, limits: tuple[float, float]) -> bool:
+    return min(limits) <= value <= max(limits)
+
+
+def _half(values: Sequence[float]) -> float:
+    mean, low, _ = mean_interval(values)
+    return mean - low

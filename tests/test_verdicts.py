@@ -1,0 +1,241 @@
+"""Claims about the method: what an effect says, and what follows from several of them."""
+
+import dataclasses
+import math
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+
+from csae import claims, figures
+from csae.claims import AIMS, CLAIMS, QUANTITIES, SPREAD_EVENLY, Claim, Comparison, verdict
+from csae.evaluation import mean_interval
+from csae.experiments import book_experiments
+from csae.records import Spread, load_runs
+from tests.test_claims import ROOT
+
+ALL = (*CLAIMS, SPREAD_EVENLY, *AIMS)
+BOTH = ("mnist", "fashion-mnist")
+
+
+@pytest.fixture(scope="module")
+def some_run():
+    return load_runs("judge", "mnist")[0]
+
+
+@pytest.fixture
+def make(some_run):
+    """Make a record up: of a setting, with a figure for each seed."""
+
+    def make(setting, name, values, dataset="mnist"):
+        part, _, rest = name.partition("_")
+        for seed, value in enumerate(values):
+            training = dataclasses.replace(some_run.recipe.training, seed=seed)
+            measured = {"test": {rest: value}} if part == "test" else {"measures": {name: value}}
+            yield dataclasses.replace(
+                some_run,
+                dataset=dataset,
+                setting=setting,
+                recipe=dataclasses.replace(some_run.recipe, training=training),
+                **measured,
+            )
+
+    return make
+
+
+def accuracy(**kwargs):
+    return Comparison("paper", "classifier", "test_accuracy", **kwargs)
+
+
+def test_an_effect_is_of_equal_seeds_on_the_scale_of_its_quantity(make):
+    runs = [*make("paper", "test_accuracy", [0.9, 0.92, 0.95])]
+    runs += make("classifier", "test_accuracy", [0.89, 0.9, 0.92, 0.5])
+    effect = accuracy().effects(runs)["mnist"]
+    assert effect.values == pytest.approx((1.0, 2.0, 3.0))
+    assert (effect.mean, effect.low, effect.high) == pytest.approx(mean_interval([1.0, 2.0, 3.0]))
+
+
+def test_where_less_is_better_being_less_is_being_ahead(make):
+    runs = [*make("paper", "calibration_error", [0.01, 0.02])]
+    runs += make("classifier", "calibration_error", [0.03, 0.03])
+    found = Comparison("paper", "classifier", "calibration_error").effects(runs)["mnist"]
+    assert found.values == pytest.approx((2.0, 1.0))
+
+
+def test_another_figure_of_the_opponent(make):
+    runs = [*make("paper", "test_accuracy", [0.9, 0.9]), *make("vae", "probe_accuracy", [0.8, 0.7])]
+    found = Comparison("paper", "vae", "test_accuracy", "probe_accuracy")
+    assert found.effects(runs)["mnist"].values == pytest.approx((10.0, 20.0))
+
+
+def test_figures_of_others_stand_in_for_an_opponent(make):
+    runs = [*make("paper", "test_accuracy", [0.9, 0.91])]
+    found = Comparison("paper", None, "test_accuracy", reported={"mnist": 95.0})
+    assert found.planned() == ("mnist",)
+    assert found.effects(runs)["mnist"].values == pytest.approx((-5.0, -4.0))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "margin", "says"),
+    [
+        (0.1, 0.3, 0.0, "for"),
+        (-0.3, -0.1, 0.0, "against"),
+        (-0.1, 0.1, 0.0, "open"),
+        (-0.3, -0.1, 0.5, "for"),
+        (-0.7, -0.3, 0.5, "open"),
+        (-0.7, -0.6, 0.5, "against"),
+        (0.1, 0.3, -0.2, "open"),
+    ],
+)
+def test_what_an_effect_says_is_where_its_interval_lies(low, high, margin, says):
+    effect = Spread((0.0,) * 3, (low + high) / 2, low, high)
+    assert accuracy(margin=margin).says(effect) == says
+
+
+def test_fewer_than_three_seeds_say_nothing(make):
+    runs = [
+        *make("paper", "test_accuracy", [0.9, 0.9]),
+        *make("classifier", "test_accuracy", [0.1] * 3),
+    ]
+    comparison = accuracy()
+    effect = comparison.effects(runs)["mnist"]
+    assert len(effect.values) == 2
+    assert comparison.says(effect) == "too few seeds"
+    assert comparison.says(comparison.effects([])["mnist"]) == "not run yet"
+    assert comparison.effects([])["mnist"].values == ()
+    assert math.isnan(comparison.effects([])["mnist"].mean)
+
+
+def runs_of(make, shifts):
+    """Runs by which paper is ahead of classifier by these points, on each data set."""
+    for dataset, shift in shifts.items():
+        old = [0.8, 0.81, 0.82]
+        yield from make("classifier", "test_accuracy", old, dataset)
+        new = [value + shift / 100 for value in old]
+        yield from make("paper", "test_accuracy", [new[0] + 1e-4, *new[1:]], dataset)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "word", "counts"),
+    [
+        ((1, 1, 1), "supported", (3, 0, 0)),
+        ((1, 0, 1), "mixed", (2, 1, 0)),
+        ((1, -1, 0), "mixed", (1, 1, 1)),
+        ((0, -1, 0), "not supported", (0, 2, 1)),
+        ((0, 0, 0), "undecided", (0, 3, 0)),
+        ((-1, -1, -1), "not supported", (0, 0, 3)),
+    ],
+)
+def test_a_verdict_counts_comparisons(make, shifts, word, counts):
+    datasets = (*BOTH, "emnist-letters")
+    found = verdict(
+        Claim("X1", "", "It is better.", "fig-x", (accuracy(),)),
+        list(runs_of(make, dict(zip(datasets, shifts, strict=True)))),
+    )
+    assert found.word == word
+    assert tuple(found.counts.values()) == (*counts, 0, 0)
+    assert str(found).startswith(f"{word} (")
+
+
+def test_a_verdict_says_what_is_missing(make):
+    claim = Claim("X1", "", "It is better.", "fig-x", (accuracy(),))
+    assert str(verdict(claim, [])) == "runs missing"
+    found = verdict(claim, list(runs_of(make, {"mnist": 1})))
+    assert str(found) == "supported so far, runs missing for 2 of 3 (1 for)"
+
+
+def test_a_tally_counts_sides_without_judging_them(make):
+    runs = [*make("paper", "test_accuracy", [0.9]), *make("classifier", "test_accuracy", [0.8])]
+    for dataset, new in (("fashion-mnist", [0.7, 0.9]), ("emnist-letters", [0.7995, 0.7995])):
+        runs += make("paper", "test_accuracy", new, dataset)
+        runs += make("classifier", "test_accuracy", [0.8, 0.8], dataset)
+    claim = Claim("X1", "", "It is better.", "fig-x", (accuracy(),))
+    assert claims.tally(claim, runs) == {"ahead": 1, "behind": 1, "both": 1}
+    forgiving = Claim("X1", "", "It is as good.", "fig-x", (accuracy(margin=0.1),))
+    assert claims.tally(forgiving, runs) == {"ahead": 2, "behind": 0, "both": 1}
+    assert claims.tally(claim, []) == {"ahead": 0, "behind": 0, "both": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("paper", "vae", "beauty"), "quantity"),
+        (("paper", "vae", "test_psnr", "beauty"), "quantity"),
+        (("paper", None, "test_psnr"), "either old or reported"),
+    ],
+)
+def test_a_comparison_must_be_possible(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Comparison(*arguments)
+
+
+@pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
+def test_each_comparison_is_planned(claim):
+    lists = book_experiments()
+    datasets = {d for name in claims.EXPERIMENTS for d in lists[name].datasets}
+    for comparison in claim.comparisons:
+        assert comparison.planned(), comparison
+        assert set(comparison.planned()) <= datasets
+
+
+@pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
+def test_each_claim_is_drawn(claim):
+    notebook = nbformat.read(ROOT / "book" / "results.ipynb", 4)
+    names = {
+        cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells
+    }
+    assert claim.figure in names
+
+
+def test_records_hold_what_claims_ask_for():
+    runs = claims.result_runs()
+    assert runs
+    for comparison in (c for claim in ALL for c in claim.comparisons):
+        for setting, name in (
+            (comparison.new, comparison.quantity),
+            (comparison.old, comparison.old_quantity or comparison.quantity),
+        ):
+            for run in runs:
+                if run.setting == setting:
+                    assert math.isfinite(run.measured(name))
+
+
+def test_figures_and_tables_say_what_has_not_been_run(make):
+    mpl.use("agg")
+    runs = list(runs_of(make, {"mnist": 1}))
+    figure = figures.effects((accuracy(),), runs)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words == ["for", "not run yet", "not run yet"]
+    plt.close(figure)
+    claim = Claim("X1", "RQ1", "It is better.", "fig-x", (accuracy(),))
+    table = figures.effects_table((claim,), runs)
+    assert table.count(figures.NOT_RUN) == 4
+    assert "| X1 | accuracy: CSAE, the paper's form against classifier | digits | +1.00" in table
+    verdicts = figures.verdicts_table((claim,), runs).splitlines()[-1]
+    assert verdicts == (
+        "| RQ1 | X1 | It is better. | supported so far, runs missing for 2 of 3 (1 for) | 1 ahead |"
+    )
+    shown = figures.results_table(
+        [run for run in runs if run.dataset == "mnist"],
+        {"paper": "paper", "classifier": "alone", "rae": "RAE"},
+        ("test_accuracy", "test_psnr"),
+    )
+    assert shown.splitlines()[0] == "|  | paper, 3 seeds | alone, 3 seeds | RAE, 0 seeds |"
+    assert shown.splitlines()[2] == "| accuracy (%) | 82.00 ± 2.47 | 81.00 ± 2.48 | not run yet |"
+    assert shown.splitlines()[3] == "| PSNR (dB) | – | – | not run yet |"
+
+
+def test_the_glance_shows_what_has_runs():
+    mpl.use("agg")
+    runs = [run for run in claims.result_runs() if run.setting in figures.LOOKS]
+    figure = figures.glance(runs, BOTH)
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    settings = {run.setting for run in runs}
+    assert set(labels) == {figures.LOOKS[setting][0] for setting in settings}
+    plt.close(figure)
+
+
+def test_quantities_are_those_of_the_measures():
+    measured = {name for run in claims.result_runs() for name in run.measures}
+    assert set(QUANTITIES) - {"test_accuracy", "test_psnr"} <= measured
