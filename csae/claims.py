@@ -1,9 +1,7 @@
 """Claims about the method, the comparisons that decide each, and the verdict of the records.
 
-The comparisons were written down before the first record of these experiments; the chapter on results
-says which were changed afterwards, and why.
-
-Taught in the chapter on results.
+The comparisons were written down before the first record of these experiments; the chapter on
+results, which teaches this, says which were changed afterwards, and why.
 """
 
 from __future__ import annotations
@@ -71,14 +69,13 @@ QUANTITIES: dict[str, Quantity] = {
     "memorisation": Quantity("memorisation", "", 1, ".2f"),
     "accuracy_codes_2": Quantity("accuracy under latent noise", "points", 100, ".2f"),
     "accuracy_pixels_0.2": Quantity("accuracy under pixel noise", "points", 100, ".2f"),
-    "psnr_codes_0.5_spreads": Quantity("PSNR under latent noise", "dB", 1, ".2f"),
     "psnr_pixels_0.2": Quantity("PSNR under pixel noise", "dB", 1, ".2f"),
-    "frechet_validation": Quantity("Fréchet distance, real images", "", 1, ".2f", higher=False),
+    "frechet_validation": Quantity("Fréchet distance, real images", "", 1, ".3f", higher=False),
     "precision_mixture_classes": Quantity("precision, a mixture a class", "points", 100, ".1f"),
     "recall_mixture_classes": Quantity("recall, a mixture a class", "points", 100, ".1f"),
     "judge_accuracy": Quantity("the judge's accuracy on real images", "points", 100, ".2f"),
     **{
-        f"frechet_{name}": Quantity(f"Fréchet distance, {words}", "", 1, ".2f", higher=False)
+        f"frechet_{name}": Quantity(f"Fréchet distance, {words}", "", 1, ".3f", higher=False)
         for name, words in _SAMPLERS.items()
     },
     **{

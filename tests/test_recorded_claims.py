@@ -577,8 +577,13 @@ def test_samplers_matter_as_much_as_models_on_digits():
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
-def test_a_trained_head_is_behind_in_nothing(dataset):
-    assert min(pairs(dataset, "linear-head", "ours", "silhouette")) > 0
+def test_a_trained_head_is_behind_in_neither_compactness_nor_accuracy(dataset):
+    """In the class subspace it is ahead by a little, over all dimensions by more."""
+    inside = pairs(dataset, "linear-head", "ours", "class_subspace_silhouette")
+    assert all(0 < x < 0.04 for x in inside)
+    whole = pairs(dataset, "linear-head", "ours", "silhouette")
+    assert all(b > a for a, b in zip(inside, whole, strict=True))
+    assert all(-0.3 < x < 0.05 for x in pairs(dataset, "linear-head", "ours", "test_psnr"))
     assert min(pairs(dataset, "linear-head", "ours", "test_accuracy")) > -0.0005
 
 
@@ -624,6 +629,31 @@ def test_samples_of_digits_depend_on_the_sampler_and_those_of_clothes_on_the_mod
             assert other > 2 * one
 
 
+def test_without_labels_in_the_sampler_the_vae_is_ahead_on_digits():
+    assert min(pairs(DIGITS, "paper", "vae", "frechet_mixture_all")) > 0.05
+    assert min(pairs(DIGITS, "paper", "vae", "frechet_gaussian_all", "frechet_prior")) > 0.2
+
+
+def test_the_cvae_loses_variety():
+    for dataset, least in ((DIGITS, 0.05), (CLOTHES, 0.2)):
+        assert min(pairs(dataset, "paper", "cvae", "recall_mixture_classes")) > least
+
+
+def test_an_autoencoder_draws_clothes_about_as_well_as_a_csae():
+    for csae in ("paper", "ours"):
+        for difference in pairs(CLOTHES, csae, "autoencoder", "frechet_mixture_classes"):
+            assert abs(difference) < 0.15
+
+
+def test_on_clothes_this_book_s_form_is_the_paper_s_without_its_wavelet_loss():
+    """Less faithful and a little more accurate: what a smaller weight of the image does, too."""
+    runs, papers = (by_seed("results", setting, CLOTHES) for setting in ("ours", "paper"))
+    for seed in runs.keys() & papers.keys():
+        assert runs[seed].recipe == papers[seed].recipe.change(wavelet_weight=0.0)
+    assert max(pairs(CLOTHES, "ours", "paper", "test_psnr")) < -0.2
+    assert min(pairs(CLOTHES, "ours", "paper", "test_accuracy")) > 0
+
+
 def test_the_paper_s_form_is_faithful_but_not_sharper_than_an_autoencoder():
     assert all(-1.4 < x < -1 for x in pairs(DIGITS, "paper", "autoencoder", "test_psnr"))
     assert all(-1 < x < -0.5 for x in pairs(CLOTHES, "paper", "autoencoder", "test_psnr"))
@@ -641,8 +671,8 @@ def test_codes_spread_more_than_ten_times_as_far_as_the_noise(dataset, setting):
 
 
 def test_the_paper_s_form_is_not_the_state_of_the_art():
-    """On digits the best report has less than half of its errors."""
-    assert min(100 - 100 * x for x in levels(DIGITS, "paper", "test_accuracy")) > 2 * 0.13
+    """On digits the best report has less than a third of its errors."""
+    assert min(100 - 100 * x for x in levels(DIGITS, "paper", "test_accuracy")) > 3 * 0.09
     assert max(100 * x for x in levels(CLOTHES, "paper", "test_accuracy")) < 96.7 - 3
     assert min(pairs(DIGITS, "paper", "classifier", "test_accuracy")) > -0.002
     assert min(pairs(CLOTHES, "paper", "classifier", "test_accuracy")) > -0.005

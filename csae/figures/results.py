@@ -27,6 +27,12 @@ LOOKS = {
     "vae": ("VAE", 6, "^"),
     "cvae": ("CVAE", 5, "v"),
 }
+CHANGES = {
+    "classifier-paper": "classifier with the paper's smoothing",
+    "no-wavelet-image-20": "no wavelet loss, image weighed twice",
+    "vae-optimal": "VAE with the optimal variance",
+    "cvae-optimal": "CVAE with the optimal variance",
+}
 NAMES = {"mnist": "digits", "fashion-mnist": "clothes", "emnist-letters": "letters"}
 NOT_RUN = "not run yet"
 
@@ -208,27 +214,33 @@ def against(comparison: Comparison) -> str:
 
 def name_of(setting: str) -> str:
     """Return what figures and tables call a setting."""
-    return LOOKS[setting][0] if setting in LOOKS else setting.replace("-", " ")
+    if setting in LOOKS:
+        return LOOKS[setting][0]
+    return CHANGES.get(setting, setting.replace("-", " "))
 
 
 def effects_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
     """Return all comparisons of claims as a table in Markdown: effect, interval, what it says."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for claim in claims:
         for comparison in claim.comparisons:
             quantity = QUANTITIES[comparison.quantity]
             words = against(comparison)
             if comparison.margin:
                 words += f", margin {comparison.margin:g}"
+            missing = []
             for name, effect in comparison.effects(runs).items():
-                found = _effect(effect, quantity)
-                rows.append((claim.id, words, NAMES[name], found, comparison.says(effect)))
+                if effect.values:
+                    found = _effect(effect, quantity)
+                    rows.append((claim.id, words, NAMES[name], found, comparison.says(effect)))
+                else:
+                    missing.append(NAMES[name])
+            if missing:
+                rows.append((claim.id, words, ", ".join(missing), NOT_RUN, "–"))
     return table(("", "comparison", "images", "ahead by (95 % interval)", "says"), rows)
 
 
 def _effect(effect: Spread, quantity: Quantity) -> str:
-    if not effect.values:
-        return NOT_RUN
     form = f"+{quantity.form}"
     if len(effect.values) < SEEDS:
         found = ", ".join(format(value, form) for value in effect.values)
