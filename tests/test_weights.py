@@ -125,11 +125,12 @@ def test_a_pretrained_model_is_that_of_its_record(name):
     about = weights.pretrained()[name]
     model, header = weights.load_pretrained(name)
     assert header.dataset == about.dataset
-    assert header.kind == ("classifier" if name.startswith("judge-") else "csae")
+    kinds = {"judge": "classifier", "vae": "vae", "cvae": "cvae"}
+    assert header.kind == kinds.get(name.partition("-")[0], "csae")
     assert not model.training
-    if about.dataset in data.SAMPLES:
+    if about.dataset in data.SAMPLES and model.classifies:
         sample = load_dataset(about.dataset, "validation", sample=True)
-        assert evaluate(model, sample)["accuracy"] > 0.88
+        assert evaluate(model, sample)["accuracy"] > (0.8 if header.kind == "cvae" else 0.88)
     content = (weights._folder() / f"{name}.safetensors").read_bytes()
     assert hashlib.sha256(content).hexdigest() == about.sha256
     (record,) = (

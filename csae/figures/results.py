@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from csae.claims import QUANTITIES, SEEDS, Claim, Comparison, Quantity, tally, verdict
+from csae.claims import QUANTITIES, SEEDS, Claim, Comparison, tally, verdict
 from csae.evaluation import mean_interval
 from csae.figures.charts import settings
 from csae.figures.style import INK, PALETTE, table
@@ -165,7 +166,11 @@ def effects(comparisons: Sequence[Comparison], runs: Sequence[Record]) -> Figure
     columns = min(2, len(comparisons))
     lines = math.ceil(len(comparisons) / columns)
     figure, axes = plt.subplots(
-        lines, columns, figsize=(7, 1.75 * lines), layout="constrained", squeeze=False
+        lines,
+        columns,
+        figsize=(7.4, 1.75 * lines),
+        layout=ConstrainedLayoutEngine(w_pad=0.12),  # words stand between the columns
+        squeeze=False,
     )
     for axis, comparison in zip(axes.flat, comparisons, strict=False):
         _effect_rows(axis, comparison, runs)
@@ -188,6 +193,7 @@ def _effect_rows(axis: Axes, comparison: Comparison, runs: Sequence[Record]) -> 
     if comparison.margin:
         axis.axvline(-comparison.margin, color=INK, linewidth=0.8, linestyle="--")
     axis.margins(x=0.12)
+    axis.locator_params(axis="x", nbins=5)
     if not any(effect.values for effect in rows.values()):
         axis.set_xticks([])
     axis.set_title(f"{quantity.words}\nagainst {_opponent(comparison)}", fontsize=9, loc="left")
@@ -221,33 +227,28 @@ def name_of(setting: str) -> str:
 
 def effects_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
     """Return all comparisons of claims as a table in Markdown: effect, interval, what it says."""
-    rows: list[tuple[str, ...]] = []
+    rows = []
     for claim in claims:
         for comparison in claim.comparisons:
-            quantity = QUANTITIES[comparison.quantity]
             words = against(comparison)
             if comparison.margin:
                 words += f", margin {comparison.margin:g}"
-            missing = []
-            for name, effect in comparison.effects(runs).items():
-                if effect.values:
-                    found = _effect(effect, quantity)
-                    rows.append((claim.id, words, NAMES[name], found, comparison.says(effect)))
-                else:
-                    missing.append(NAMES[name])
-            if missing:
-                rows.append((claim.id, words, ", ".join(missing), NOT_RUN, "–"))
-    return table(("", "comparison", "images", "ahead by (95 % interval)", "says"), rows)
+            if unit := QUANTITIES[comparison.quantity].unit:
+                words += f" ({unit})"
+            found = comparison.effects(runs)
+            cells = (_effect(found[name], comparison) if name in found else "–" for name in NAMES)
+            rows.append((claim.id, words, *cells))
+    return table(("", "ahead in", *NAMES.values()), rows)
 
 
-def _effect(effect: Spread, quantity: Quantity) -> str:
-    form = f"+{quantity.form}"
+def _effect(effect: Spread, comparison: Comparison) -> str:
+    if not effect.values:
+        return NOT_RUN
+    form = f"+{QUANTITIES[comparison.quantity].form}"
     if len(effect.values) < SEEDS:
-        found = ", ".join(format(value, form) for value in effect.values)
-    else:
-        low, high = (format(end, form) for end in (effect.low, effect.high))
-        found = f"{effect.mean:{form}} ({low} to {high})"
-    return f"{found} {quantity.unit}".strip()
+        return ", ".join(format(value, form) for value in effect.values)
+    low, high = (format(end, form) for end in (effect.low, effect.high))
+    return f"{effect.mean:{form}} ({low} to {high}): **{comparison.says(effect)}**"
 
 
 def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
