@@ -209,7 +209,7 @@ class VerdictsMap(SphinxDirective):
             self.env.note_dependency(str(path))
         runs = result_runs()
         lines = [
-            "| claim | decided by | runs on record | drawn in | verdict |",
+            "| claim | verdict | decided by | their runs | drawn in |",
             "|---|---|---|---|---|",
         ]
         for claim in (SPREAD_EVENLY, *CLAIMS):
@@ -220,8 +220,8 @@ class VerdictsMap(SphinxDirective):
             counted = sum(run.setting in compared for run in runs)
             found = verdict(claim, runs)
             lines.append(
-                f"| {claim.id}: {claim.text} | {decided} | {counted} "
-                f"| {{numref}}`{claim.figure}` | {found} |"
+                f"| {claim.id}: {claim.text} | {found} | {decided} "
+                f"| {counted} | {{numref}}`{claim.figure}` |"
             )
         return [parsed(self, lines)]
 
