@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from csae import checks
-from csae.evaluation import mean_interval
 from csae.experiments import book_experiments
-from csae.records import Record, Spread, experiments, load_runs
+from csae.records import Record, Spread, experiments, load_runs, over_seeds
 
 SEEDS = 3  # that a comparison needs before it counts
 EXPERIMENTS = ("results", "results-changes", "results-letters")
@@ -63,7 +62,6 @@ QUANTITIES: dict[str, Quantity] = {
     "silhouette": Quantity("silhouette of the codes", "", 1, ".3f"),
     "class_subspace_silhouette": Quantity("silhouette in the class subspace", "", 1, ".3f"),
     "spread": Quantity("spread of the codes in a dimension", "", 1, ".1f"),
-    "ratio": Quantity("distance between classes by that within", "", 1, ".2f"),
     "bound": Quantity("bound", "nats", 1, ".1f"),
     "active_dimensions": Quantity("active dimensions", "", 1, ".0f"),
     "memorisation": Quantity("memorisation", "", 1, ".2f"),
@@ -147,7 +145,7 @@ class Comparison:
             old = _values(runs, dataset, self.old, self.old_quantity or self.quantity)
         sign = 1 if quantity.higher else -1
         seeds = sorted(new.keys() & old.keys())
-        return _spread([sign * (new[seed] - old[seed]) for seed in seeds])
+        return over_seeds([sign * (new[seed] - old[seed]) for seed in seeds])
 
     def says(self, effect: Spread) -> Says:
         """Say what an effect means for the claim.
@@ -200,9 +198,7 @@ class Verdict(NamedTuple):
         if missing == total:
             return self.word
         so_far = f" so far, runs missing for {missing} of {total}" if missing else ""
-        parts = [
-            f"{count} {says}" for says, count in self.counts.items() if count and says[0] != "n"
-        ]
+        parts = [f"{self.counts[says]} {says}" for says in SIDES if self.counts[says]]
         return f"{self.word}{so_far} ({', '.join(parts)})"
 
 
@@ -255,13 +251,6 @@ def _values(runs: Sequence[Record], dataset: str, setting: str, quantity: str) -
     }
 
 
-def _spread(values: list[float]) -> Spread:
-    if len(values) < 2:
-        nan = float("nan")
-        return Spread(tuple(values), values[0] if values else nan, nan, nan)
-    return Spread(tuple(values), *mean_interval(values))
-
-
 @functools.cache
 def _listed() -> frozenset[tuple[str, str]]:
     """Return each data set and setting of the experiments that decide the claims."""
@@ -274,6 +263,7 @@ def _listed() -> frozenset[tuple[str, str]]:
     )
 
 
+@functools.cache
 def _datasets() -> tuple[str, ...]:
     lists = book_experiments()
     return tuple(dict.fromkeys(d for name in EXPERIMENTS for d in lists[name].datasets))
@@ -283,9 +273,9 @@ def _against(new: str, opponents: Sequence[str], *names: str) -> tuple[Compariso
     return tuple(Comparison(new, old, name) for name in names for old in opponents)
 
 
-# An ensemble of ensembles (An et al. 2020, arXiv 2008.10400) and a wide residual
-# network (WRN-40-4, in the list of the data set's own repository). Nothing for letters: others
-# report figures for the official split.
+# An ensemble of ensembles (An et al. 2020, arXiv 2008.10400) and a wide residual network (WRN-40-4,
+# in the list of the data set's own repository). Nothing for letters: others report figures for the
+# official split.
 BEST_REPORTED = {"mnist": 99.91, "fashion-mnist": 96.7}
 _VARIATIONAL = ("vae", "cvae")
 

@@ -188,7 +188,7 @@ def spread(runs: Sequence[Record], name: str) -> dict[str, Spread]:
     found: dict[str, list[float]] = {}
     for run in sorted(runs, key=lambda run: run.seed):
         found.setdefault(str(run.setting), []).append(run.measured(name))
-    return {setting: _spread(values) for setting, values in found.items()}
+    return {setting: over_seeds(values) for setting, values in found.items()}
 
 
 def over_images(run: Record, part: str = "validation") -> Spread:
@@ -235,9 +235,15 @@ def gains(runs: Sequence[Record], new: str, old: str, name: str) -> tuple[float,
     return tuple(after[seed] - before[seed] for seed in sorted(after.keys() & before.keys()))
 
 
-def _spread(values: list[float]) -> Spread:
-    if len(values) == 1:
-        return Spread(tuple(values), values[0], float("nan"), float("nan"))
+def over_seeds(values: Sequence[float]) -> Spread:
+    """Return the mean of values, one a seed, and its 95 % interval.
+
+    Args:
+        values: Any number of them; there is no mean of none, and no interval of a single one.
+    """
+    if len(values) < 2:
+        nan = float("nan")
+        return Spread(tuple(values), values[0] if values else nan, nan, nan)
     return Spread(tuple(values), *map(float, mean_interval(values)))
 
 
