@@ -12,7 +12,7 @@ import importlib.util
 import signal
 import statistics
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -83,22 +83,28 @@ class Experiment:
                 experiment.machine(task)
 
     def tasks(
-        self, seeds: Sequence[int] | None = None, datasets: Sequence[str] | None = None
+        self,
+        seeds: Sequence[int] | None = None,
+        datasets: Sequence[str] | None = None,
+        settings: Sequence[str] | None = None,
     ) -> Iterator[Task]:
         """Return all runs; seeds outermost, so that what is ended early has every setting.
 
         Args:
             seeds: Other seeds than its own.
             datasets: Some of its data sets.
+            settings: Some of its settings.
 
         Raises:
-            ValueError: A data set is none of its own.
+            ValueError: A data set or a setting is none of its own.
         """
         for dataset in datasets or ():
             checks.choice("datasets", dataset, self.datasets)
+        for setting in settings or ():
+            checks.choice("settings", setting, tuple(self.settings))
         for seed in self.seeds if seeds is None else seeds:
             for dataset in self.datasets if datasets is None else datasets:
-                for setting in self.settings:
+                for setting in self.settings if settings is None else settings:
                     yield Task(dataset, setting, seed)
 
     def recipe(self, task: Task) -> Recipe:
@@ -237,6 +243,7 @@ def run_experiment(
     *,
     seeds: Sequence[int] | None = None,
     datasets: Sequence[str] | None = None,
+    settings: Sequence[str] | None = None,
     root: Path | None = None,
     results: Path = RESULTS,
     work: Path = WORK,
@@ -252,6 +259,7 @@ def run_experiment(
         name: Name of one of the book's experiments.
         seeds: Other seeds than its own.
         datasets: Some of its data sets; all by default.
+        settings: Some of its settings; all by default.
         root: Where the data sets lie.
         results: Folder of records.
         work: Folder of states and weights.
@@ -264,7 +272,7 @@ def run_experiment(
     """
     side_by_side = checks.integer("side_by_side", side_by_side, 1)
     experiment = load_experiment(name)
-    tasks = experiment.tasks(seeds, datasets)
+    tasks = experiment.tasks(seeds, datasets, settings)
     left = [t for t in tasks if recorded(experiment, t, results) is None]
     jobs = [(name, task, root, results, work) for task in left]
     if side_by_side == 1:
@@ -342,23 +350,31 @@ def describe_plan(
     seeds: Sequence[int] | None = None,
     results: Path = RESULTS,
     datasets: Sequence[str] | None = None,
+    settings: Sequence[str] | None = None,
 ) -> str:
     """Say what of an experiment is recorded, what is left, and how long that will take.
 
-    The time is that of the recorded runs, image by image; it says nothing where there are none.
+    The time is that of the recorded runs, image by image; of all experiments' where it has none.
     """
-    tasks = list(experiment.tasks(seeds, datasets))
+    tasks = list(experiment.tasks(seeds, datasets, settings))
     done = {task: record for task in tasks if (record := recorded(experiment, task, results))}
     lines = [f"{experiment.name}: {experiment.question}"]
     lines += [f"  {'recorded' if task in done else 'left    '}  {task}" for task in tasks]
     left = [task for task in tasks if task not in done]
-    seconds = [value for record in done.values() if (value := _seconds_per_image(record))]
+    whose, seconds = "those recorded", _all_seconds(done.values())
+    if left and not seconds:
+        everything = (load_record(path) for path in sorted(results.rglob("*.json")))
+        whose, seconds = "other experiments", _all_seconds(everything)
     total = ""
     if left and seconds:
         images = sum(_images(experiment.recipe(task), 60_000) for task in left)
         hours = statistics.median(seconds) * images / 3600
-        total = f", about {hours:.1f} hours one after the other, at the speed of those recorded"
+        total = f", about {hours:.1f} hours one after the other, at the speed of {whose}"
     return "\n".join([*lines, f"  {len(done)} recorded, {len(left)} left{total}"])
+
+
+def _all_seconds(records: Iterable[Record]) -> list[float]:
+    return [value for record in records if (value := _seconds_per_image(record))]
 
 
 def _seconds_per_image(record: Record) -> float | None:

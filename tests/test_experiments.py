@@ -73,13 +73,21 @@ def test_records_are_of_the_recipes_of_their_experiment(name):
         assert (record.test is not None) == experiment.tested, task
 
 
-def test_a_part_of_an_experiment_is_some_of_its_seeds_and_data_sets():
+def test_a_part_of_an_experiment_is_some_of_its_seeds_data_sets_and_settings():
     experiment = BOOK["results"]
     part = list(experiment.tasks([7], ["fashion-mnist"]))
     assert {(task.dataset, task.seed) for task in part} == {("fashion-mnist", 7)}
     assert [task.setting for task in part] == list(experiment.settings)
     plan = experiments.describe_plan(experiment, [7], datasets=["fashion-mnist"])
-    assert plan.splitlines()[-1] == f"  0 recorded, {len(part)} left"
+    assert f"  0 recorded, {len(part)} left, about " in plan
+    assert plan.endswith("one after the other, at the speed of other experiments")
+    some = list(experiment.tasks([7], settings=["vae", "ours"]))
+    assert [(task.dataset, task.setting) for task in some] == [
+        *(("mnist", "vae"), ("mnist", "ours")),
+        *(("fashion-mnist", "vae"), ("fashion-mnist", "ours")),
+    ]
+    with pytest.raises(ValueError, match="settings must be .*'paper'.* got 'papers'"):
+        experiments.describe_plan(experiment, settings=["papers"])
     with pytest.raises(ValueError, match="datasets must be .*'mnist', 'fashion-mnist'"):
         list(experiment.tasks([7], ["emnist-letters"]))
 

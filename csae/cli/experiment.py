@@ -36,6 +36,9 @@ def add(commands: Any) -> None:
         "--datasets", nargs="+", metavar="NAME", help="some of its data sets (default: all)"
     )
     command.add_argument(
+        "--settings", nargs="+", metavar="NAME", help="some of its settings (default: all)"
+    )
+    command.add_argument(
         "--root",
         type=shared.path,
         metavar="FOLDER",
@@ -75,7 +78,9 @@ def _run(options: argparse.Namespace) -> None:
     seeds = _checked_seeds(options.seeds)
     if options.action == "plan":
         for name in options.names or known:
-            plan = experiments.describe_plan(known[name], seeds, options.results, options.datasets)
+            plan = experiments.describe_plan(
+                known[name], seeds, options.results, options.datasets, options.settings
+            )
             print(plan)
         return
     if not options.names:
@@ -93,6 +98,7 @@ def _make(options: argparse.Namespace, name: str, seeds: Sequence[int] | None) -
         name,
         seeds=seeds,
         datasets=options.datasets,
+        settings=options.settings,
         root=options.root,
         results=Path(options.results),
         work=Path(options.work),
