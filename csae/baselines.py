@@ -121,9 +121,10 @@ class RegularisedAutoencoder(Autoencoder):
 
     The squares of the codes keep them together around the origin, those of the decoder's parameters
     keep it smooth, so that new codes can be drawn from a density that is fitted to the codes
-    afterwards. The penalties are the terms ``code_norm`` and ``decoder_norm`` of a loss. Weights in
-    front of a batch normalisation do not change what the decoder makes of a code when they shrink,
-    only how fast they learn; its first and last layers have none behind them.
+    afterwards. The penalties are the terms ``code_norm`` and ``decoder_norm`` of a loss. Before a
+    batch normalisation they have little to hold on to: weights that shrink there, and codes, since
+    the decoder's first layer is before one, change nothing of what is decoded. What they reach are
+    the last normalisation and the layer behind it.
 
     Its arguments are those of `csae.Autoencoder`.
     """

@@ -58,6 +58,8 @@ class Experiment:
             data sets.
         tested: Whether the trained models are measured on test images, too: once, at the end. An
             experiment that chooses something must not be.
+        needs: Called with the name of each data set before anything is trained; it raises a
+            ValueError where ``measure`` would miss something.
 
     Raises:
         ValueError: A data set has no base, or a setting changes what is no field.
@@ -72,6 +74,7 @@ class Experiment:
     measure: Measure | None = None
     sample: Mapping[str, Any] = field(default_factory=dict)
     tested: bool = False
+    needs: Callable[[str], object] | None = None
 
     def __post_init__(self) -> None:
         for name, changes in self.settings.items():
@@ -268,12 +271,16 @@ def run_experiment(
         on_done: Called with each run that is complete, how many are, and of how many.
 
     Raises:
-        ValueError: An argument is out of range, or another process makes one of the runs.
+        ValueError: An argument is out of range, something is missing that the measures need, or
+            another process makes one of the runs.
     """
     side_by_side = checks.integer("side_by_side", side_by_side, 1)
     experiment = load_experiment(name)
     tasks = experiment.tasks(seeds, datasets, settings)
     left = [t for t in tasks if recorded(experiment, t, results) is None]
+    if experiment.needs is not None:
+        for dataset in dict.fromkeys(task.dataset for task in left):
+            experiment.needs(dataset)
     jobs = [(name, task, root, results, work) for task in left]
     if side_by_side == 1:
         for count, job in enumerate(jobs, start=1):

@@ -39,7 +39,7 @@ from csae.weights import load_pretrained, pretrained
 Judge = Callable[[str], Autoencoder]
 
 # All are drawn at random, with seed 0; where there are fewer images, all of them are taken.
-FITTED = 20_000  # training images whose codes samplers and the linear probe are fitted to
+FITTED = 2_000  # training images for each class, to whose codes samplers and probe are fitted
 SAMPLED = 5_000  # images drawn from each sampler
 MANIFOLD = 2_500  # of these, and real images, for precision and recall
 PERTURBED = 2_500  # images to which noise is added, or to whose codes
@@ -72,9 +72,9 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
     They are taken on test images where the experiment has them, else on validation images; see
     `csae.evaluation.Trained.held_out`. The Fréchet distance is between 5,000 samples and all of
     those images. What takes long is done with a part, drawn at random with seed 0: samplers and
-    probe are fitted to 20,000 training images, 2,500 images are perturbed, precision and recall are
-    of 2,500 samples and as many real images, and 1,000 samples are looked for among all training
-    images. Names say what was measured:
+    probe are fitted to 2,000 training images a class (20,000 of ten classes), 2,500 images are
+    perturbed, precision and recall are of 2,500 samples and as many real images, and 1,000 samples
+    are looked for among all training images. Names say what was measured:
 
     - ``silhouette``, ``between``, ``within``, ``ratio``: `compactness_measures`, also with
       ``class_subspace_``; ``spread``: that of the codes; ``probe_accuracy``: of a linear probe;
@@ -84,10 +84,10 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
     - ``ssim``, ``gradient_energy_kept``, ``error_A2`` to ``error_D1``: `fidelity_measures`;
     - ``accuracy_codes_0.5_spreads``, ``psnr_pixels_0.2`` and so on: `perturbation_measures`; and,
       of models with centroids, ``accuracy_codes_2`` and so on, with noise of an absolute size;
-    - ``frechet_``, ``precision_``, ``recall_`` and, for samples drawn for a class, ``confirmed_``,
-      the share of them to which the judge gives that class; with ``gaussian_classes``,
-      ``mixture_classes``, fitted to each class, ``gaussian_all``, ``mixture_all``, and ``prior``
-      for variational models;
+    - ``frechet_``, ``frechet_pixels_`` (of grey values in place of the judge's features),
+      ``precision_``, ``recall_`` and, for samples drawn for a class, ``confirmed_``, the share of
+      them to which the judge gives that class; with ``gaussian_classes``, ``mixture_classes``,
+      fitted to each class, ``gaussian_all``, ``mixture_all``, and ``prior`` for variational models;
     - the same with ``train`` and, where test images are measured, ``validation``: of 5,000 of
       these images in place of samples, the best that can be expected. The judge has seen the first;
     - ``judge_accuracy``: on real images;
@@ -109,7 +109,7 @@ def result_measures(judge: Judge = pretrained_judge) -> Measure:
     def measure(trained: Trained) -> dict[str, float]:
         device = next(trained.model.parameters()).device
         critic = _Critic(judge(trained.held_out.name).to(device), trained.held_out)
-        fitted = pick_images(trained.parts["train"], FITTED)
+        fitted = pick_images(trained.parts["train"], FITTED * trained.held_out.num_classes)
         codes = encode(trained.model, fitted)
         measures = _of_codes(trained, codes, fitted.labels)
         if trained.model.decodes:
@@ -167,6 +167,7 @@ class _Critic:
             )
         self.judge = judge
         self.real = encode(judge, images)
+        self.pixels = _pixels(images)
         self.accuracy = self.confirmed(self.real, images.labels)
 
     @torch.no_grad()
@@ -176,12 +177,13 @@ class _Critic:
         named = self.judge.similarities(features.to(device)).argmax(dim=1).cpu()
         return (named == labels.cpu()).double().mean().item()
 
-    def compared(self, features: Tensor, name: str) -> dict[str, float]:
-        """Compare the features (N, d) of other images with those of the real ones."""
+    def compared(self, images: ImageDataset, features: Tensor, name: str) -> dict[str, float]:
+        """Compare other images, and their features (N, d), with the real ones."""
         real, other = (part[pick_rows(len(part), MANIFOLD)] for part in (self.real, features))
         precision, recall = precision_recall(real, other)
         return {
             f"frechet_{name}": frechet_distance(self.real, features),
+            f"frechet_pixels_{name}": frechet_distance(self.pixels, _pixels(images)),
             f"precision_{name}": precision,
             f"recall_{name}": recall,
         }
@@ -195,17 +197,18 @@ def _of_samples(
     measures = {"judge_accuracy": critic.accuracy}
     for name, part in trained.parts.items():
         if part is not trained.held_out:
-            features = encode(critic.judge, pick_images(part, SAMPLED))
-            measures |= critic.compared(features, name)
+            images = pick_images(part, SAMPLED)
+            measures |= critic.compared(images, encode(critic.judge, images), name)
     for name, drawn in _samples(model, codes, labels, training.num_classes):
         pixels = decode_latents(model, drawn.latents, drawn.labels)
-        features = encode(critic.judge, _as_images(training, pixels))
-        measures |= critic.compared(features, name)
+        images = _as_images(training, pixels)
+        features = encode(critic.judge, images)
+        measures |= critic.compared(images, features, name)
         if drawn.labels is not None:
             measures[f"confirmed_{name}"] = critic.confirmed(features, drawn.labels)
         if name == "mixture_classes":
             new = pick_images(trained.held_out, COMPARED)
-            few = pick_images(_as_images(training, pixels), COMPARED)
+            few = pick_images(images, COMPARED)
             measures["memorisation"] = memorisation_ratio(
                 few.images.cpu() / 255, new.images.cpu() / 255, training.images
             )
@@ -230,6 +233,11 @@ def _samples(
             yield "prior", PriorSampler().fit(codes, labels).sample(each)
         else:
             yield "prior", PriorSampler().fit(codes).sample(SAMPLED)
+
+
+def _pixels(images: ImageDataset) -> Tensor:
+    """Return the grey values (N, 784) in [0, 1] of images: features that no network has learned."""
+    return images.images.cpu().flatten(1) / 255
 
 
 def _as_images(like: ImageDataset, pixels: Tensor) -> ImageDataset:

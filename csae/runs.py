@@ -26,7 +26,7 @@ import torch
 
 from csae import checks, runtime, schema
 from csae.data import ImageDataset
-from csae.evaluation import Measure, Trained, evaluate
+from csae.evaluation import Measure, Trained, evaluate, psnr, reconstruct
 from csae.files import remove_leftovers, write_whole
 from csae.losses import CentroidCrossEntropy
 from csae.models import Autoencoder
@@ -183,7 +183,7 @@ def make(
         parts["train"],
         settings.recipe.training,
         machine=machine,
-        validate=None if validation is None else lambda _: evaluate(model, validation),
+        validate=None if validation is None else lambda _: _watched(model, validation),
         on_epoch=finish_epoch,
         state_file=state,
         save_every=save_every,
@@ -250,6 +250,14 @@ def _keep_settings(folder: Path, settings: Settings) -> None:
             )
     else:
         write_whole(path, schema.to_json(settings))
+
+
+def _watched(model: Autoencoder, validation: ImageDataset) -> dict[str, float]:
+    """Measure a model after an epoch; no classes where it would have to try each of them."""
+    if model.takes_labels:
+        again = reconstruct(model, validation).reconstructions
+        return {"psnr": psnr(validation.images.cpu() / 255, again)}
+    return evaluate(model, validation)
 
 
 def _measured(

@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 
-from csae import cli, data, experiments, records, runs, weights
+from csae import cli, data, experiments, measures, records, runs, weights
 from csae.experiments import Experiment, Task
 from csae.losses import CentroidCrossEntropy
 from csae.networks import NetworkConfig
@@ -292,6 +292,13 @@ def test_a_run_in_use_is_not_made_twice(book, few, tmp_path):
     with runs.locked(folder), pytest.raises(ValueError, match=f"{folder} is in use"):
         experiments.run_experiment(book.name, seeds=[0], **folders)
     assert not folders["results"].exists()
+
+
+def test_what_the_measures_need_is_asked_for_before_anything_is_trained(monkeypatch, tmp_path):
+    monkeypatch.setattr(measures, "pretrained", tuple)
+    with pytest.raises(ValueError, match="dataset must be one with a judge .*'emnist-letters'"):
+        experiments.run_experiment("results-letters", work=tmp_path, results=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_numbers_of_processes_are_named(book):

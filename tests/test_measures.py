@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from csae import data, evaluation, experiments, generation, measures
 from csae.baselines import Classifier, SupervisedAutoencoder
-from csae.centroids import class_component, simplex
+from csae.centroids import class_component, class_subspace, random_directions, simplex
 from csae.evaluation import (
     Trained,
     class_measures,
@@ -71,14 +71,15 @@ def told():
 @pytest.fixture
 def few(monkeypatch):
     """Fewer images, and two Gaussians for each class."""
-    for name, count in {"FITTED": 150, "SAMPLED": 60, "MANIFOLD": 40, "PERTURBED": 50}.items():
+    for name, count in {"FITTED": 15, "SAMPLED": 60, "MANIFOLD": 40, "PERTURBED": 50}.items():
         monkeypatch.setattr(measures, name, count)
     monkeypatch.setattr(measures, "COMPARED", 20)
     monkeypatch.setattr(measures, "COMPONENTS", 2)
 
 
 def compared(*names):
-    return {f"{score}_{name}" for name in names for score in ("frechet", "precision", "recall")}
+    scores = ("frechet", "frechet_pixels", "precision", "recall")
+    return {f"{score}_{name}" for name in names for score in scores}
 
 
 def measured(model, parts, judge, scale=4.0):
@@ -214,13 +215,20 @@ def test_classes_are_measured_in_the_class_subspace_where_there_is_one(csae, par
     assert set(plain) == {"between", "within", "ratio", "silhouette"}
 
 
-def test_the_class_subspace_of_a_trained_head_is_all_that_its_scores_see(parts):
+@pytest.mark.parametrize("kind", ["trained head", "random directions"])
+def test_the_class_subspace_is_all_that_differences_of_scores_see(kind, parts):
     """Differences of scores are those of the component, and measures do not see the rest."""
-    model = SupervisedAutoencoder(10, CONFIG).eval()
+    if kind == "trained head":
+        model = SupervisedAutoencoder(10, CONFIG).eval()
+        rows = model.head.weight.detach()
+    else:
+        rows = random_directions(10, 12, seed=0).float()
+        model = CSAE(rows, config=CONFIG).eval()
     found = class_measures(Trained(model, parts))
     assert found["class_subspace_within"] < found["within"]
     latents = encode(model, parts["test"])
-    rows = model.head.weight.detach() - model.head.weight.detach().mean(dim=0)
+    rows = rows - rows.mean(dim=0)
+    assert class_subspace(rows).shape == (12, 9)
     inside = class_component(latents, rows)
     with torch.no_grad():
         scores, kept = model.similarities(latents), model.similarities(inside)
@@ -325,7 +333,7 @@ def test_samples_of_a_sampler_that_knows_the_images_are_good(csae, parts, few, m
     model = Autoencoder(CONFIG).eval()
     monkeypatch.setattr(measures, "GaussianSampler", Copies)
     monkeypatch.setattr(measures, "MixtureSampler", lambda _: Copies())
-    images = {len(part): part for part in (pick_images(parts["train"], measures.FITTED),)}
+    images = {len(part): part for part in (pick_images(parts["train"], 10 * measures.FITTED),)}
 
     def decode(model, latents, labels=None):
         return images.get(len(latents), parts["test"]).images / 255

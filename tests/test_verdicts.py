@@ -203,12 +203,15 @@ def test_records_hold_what_claims_ask_for():
 
 def test_figures_and_tables_say_what_has_not_been_run(make):
     mpl.use("agg")
-    runs = list(runs_of(make, {"mnist": 1}))
+    runs = [*runs_of(make, {"mnist": 1}), *make("paper", "test_accuracy", [0.9], BOTH[1])]
     figure = figures.effects((accuracy(),), runs)
     words = [text.get_text() for text in figure.axes[0].texts]
-    assert words == ["for", "not run yet", "not run yet"]
+    assert words == ["for", "not run yet"]  # and nothing of letters, of which there is no run
     plt.close(figure)
     claim = Claim("X1", "RQ1", "It is better.", "fig-x", (accuracy(),))
+    figure = figures.claim_effects(claim, runs)
+    assert figure.get_suptitle() == "X1: supported so far, runs missing for 2 of 3 (1 for)"
+    plt.close(figure)
     table = figures.effects_table((claim,), runs)
     assert table.count(figures.NOT_RUN) == 2
     line = table.splitlines()[-1]
@@ -226,6 +229,44 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
     assert shown.splitlines()[0] == "|  | paper, 3 seeds | alone, 3 seeds | RAE, 0 seeds |"
     assert shown.splitlines()[2] == "| accuracy (%) | 82.00 ± 2.47 | 81.00 ± 2.48 | not run yet |"
     assert shown.splitlines()[3] == "| PSNR (dB) | – | – | not run yet |"
+
+
+def test_comparisons_that_differ_in_their_opponent_share_a_panel(make):
+    mpl.use("agg")
+    runs = [*make("paper", "test_psnr", [20.0] * 3), *make("vae", "test_psnr", [19.0] * 3)]
+    pair = (Comparison("paper", "vae", "test_psnr"), Comparison("paper", "cvae", "test_psnr"))
+    ssim = Comparison("ours", "cvae", "ssim")
+    figure = figures.effects((*pair, ssim), runs)
+    first, second = figure.axes
+    rows = [label.get_text() for label in first.get_yticklabels()]
+    assert rows == ["digits, VAE", "digits, CVAE"]
+    assert [text.get_text() for text in first.texts] == ["for", "not run yet"]
+    assert first.get_title(loc="left") == "PSNR"
+    assert second.get_title(loc="left") == "SSIM\nagainst CVAE"
+    plt.close(figure)
+
+
+def test_ablations_are_what_the_complete_form_is_ahead_by(make):
+    mpl.use("agg")
+    runs = [*make("paper", "test_accuracy", [0.9, 0.91, 0.92])]
+    runs += make("no-noise", "test_accuracy", [0.89, 0.9, 0.91])
+    runs += make("no-labels", "test_psnr", [20.0] * 3)  # it has no accuracy
+    changes, names = ("no-noise", "no-labels", "random-directions"), ("test_accuracy",)
+    lines = figures.ablations_table(changes, names, runs, "mnist").splitlines()
+    assert lines[0] == "| the paper's form against | accuracy (points) |"
+    assert lines[2:] == [
+        "| no latent noise | **+1.00 (+1.00 to +1.00)** |",
+        "| no labels | – |",
+        "| random directions | not run yet |",
+    ]
+    figure = figures.ablations(("no-noise", "random-directions"), names, runs, ("mnist",))
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        "no latent noise",
+        "random directions",
+    ]
+    assert [text.get_text() for text in axis.texts] == [figures.NOT_RUN]
+    plt.close(figure)
 
 
 def test_the_glance_shows_what_has_runs():

@@ -43,8 +43,8 @@ def compactness_measures(model: Autoencoder, latents: Tensor, labels: Tensor) ->
 
     Returns:
         By name; those that begin with ``class_subspace_`` are of the component of the codes in the
-        class subspace: what the centroids span, or, of a trained head, the rows of its weights less
-        their mean, because nothing else of a code moves a difference of two scores.
+        class subspace: what the centroids span less their mean, or, of a trained head, the rows of
+        its weights, because nothing else of a code moves a difference of two scores.
 
     Raises:
         ValueError: The arguments do not fit together, or a class has no code.
@@ -53,24 +53,30 @@ def compactness_measures(model: Autoencoder, latents: Tensor, labels: Tensor) ->
     rows = pick_rows(len(latents), SILHOUETTE_CODES)
     measures = {"silhouette": silhouette(latents[rows], labels[rows])}
     measures |= class_distances(latents, labels)._asdict()
-    centroids = _directions(model)
-    if centroids is not None:
-        inside = class_component(latents, centroids)
+    directions = _directions(model)
+    if directions is not None:
+        bias = model.head.bias if isinstance(model, SupervisedAutoencoder) else None
+        inside = class_component(latents, directions)
         in_class = class_distances(inside, labels)._asdict()
-        in_class |= neural_collapse(inside, labels, centroids)._asdict()
+        in_class |= neural_collapse(inside, labels, directions, bias)._asdict()
         in_class["silhouette"] = silhouette(inside[rows], labels[rows])
         measures |= {f"class_subspace_{name}": value for name, value in in_class.items()}
     return measures
 
 
 def _directions(model: Autoencoder) -> Tensor | None:
-    """Return a direction (K, d) for each class of a model that names classes by its codes."""
+    """Return a direction (K, d) for each class of a model that names classes by its codes.
+
+    They are centred, as a simplex is already: what all scores share decides nothing, and a
+    dimension of its own is free for the image.
+    """
     if isinstance(model, CSAE):
-        return model.centroids.cpu()
-    if isinstance(model, SupervisedAutoencoder):
-        weights = model.head.weight.detach().cpu()
-        return weights - weights.mean(dim=0)
-    return None
+        directions = model.centroids.cpu()
+    elif isinstance(model, SupervisedAutoencoder):
+        directions = model.head.weight.detach().cpu()
+    else:
+        return None
+    return directions - directions.mean(dim=0)
 
 
 def variational_measures(trained: Trained) -> dict[str, float]:

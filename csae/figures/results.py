@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -31,8 +34,11 @@ LOOKS = {
 CHANGES = {
     "classifier-paper": "classifier with the paper's smoothing",
     "no-wavelet-image-20": "no wavelet loss, image weighed twice",
-    "vae-optimal": "VAE with the optimal variance",
-    "cvae-optimal": "CVAE with the optimal variance",
+    "no-noise": "no latent noise",
+    "distance-in-class-subspace": "distance in the class subspace added",
+    "published-code": "the published code's form",
+    "vae-optimal": "σ-VAE",
+    "cvae-optimal": "σ-CVAE",
 }
 NAMES = {"mnist": "digits", "fashion-mnist": "clothes", "emnist-letters": "letters"}
 NOT_RUN = "not run yet"
@@ -154,49 +160,88 @@ def _point(
 
 
 def effects(comparisons: Sequence[Comparison], runs: Sequence[Record]) -> Figure:
-    """Draw how far one setting is ahead of another: a panel a comparison, a row a data set.
+    """Draw how far one setting is ahead of others: a panel a quantity, a row an opponent and data.
 
     What lies right of zero is better, whatever the quantity. A dashed line marks the margin, where
-    a comparison has one. Beside each row stands what it says of the claim.
+    a comparison has one. Beside each row stands what it says of the claim. Data sets of which there
+    are no runs at all are left out.
 
     Args:
-        comparisons: What is compared, from left to right, then down.
+        comparisons: What is compared, from left to right, then down. Those that follow each other
+            and differ in their opponent only share a panel.
         runs: Records, as `csae.claims.result_runs` returns them.
     """
-    columns = min(2, len(comparisons))
-    lines = math.ceil(len(comparisons) / columns)
+    panels = [list(group) for _, group in itertools.groupby(comparisons, _alike)]
+    rows = [_effect_rows(panel, runs) for panel in panels]
+    columns = min(2, len(panels))
+    lines = math.ceil(len(panels) / columns)
+    heights = [
+        0.95 + 0.27 * max(map(len, rows[columns * line : columns * (line + 1)]))
+        for line in range(lines)
+    ]
     figure, axes = plt.subplots(
         lines,
         columns,
-        figsize=(7.4, 1.75 * lines),
+        figsize=(7.4, sum(heights)),
         layout=ConstrainedLayoutEngine(w_pad=0.12),  # words stand between the columns
         squeeze=False,
+        height_ratios=heights,
     )
-    for axis, comparison in zip(axes.flat, comparisons, strict=False):
-        _effect_rows(axis, comparison, runs)
-    for axis in axes.flat[len(comparisons) :]:
+    for axis, panel, row in zip(axes.flat, panels, rows, strict=False):
+        _effect_panel(axis, panel, row)
+    for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     return figure
 
 
-def _effect_rows(axis: Axes, comparison: Comparison, runs: Sequence[Record]) -> None:
-    quantity = QUANTITIES[comparison.quantity]
-    rows: dict[str, Spread] = {}
-    for row, (name, effect) in enumerate(comparison.effects(runs).items()):
+def claim_effects(claim: Claim, runs: Sequence[Record]) -> Figure:
+    """Draw the `effects` of a claim's comparisons under its verdict."""
+    figure = effects(claim.comparisons, runs)
+    figure.suptitle(f"{claim.id}: {verdict(claim, runs)}", x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _alike(comparison: Comparison) -> Comparison:
+    """Return what comparisons have to share to stand in one panel."""
+    return comparison if comparison.old is None else replace(comparison, old="")
+
+
+_Row = tuple[str, Comparison, Spread]
+
+
+def _effect_rows(panel: Sequence[Comparison], runs: Sequence[Record]) -> list[_Row]:
+    """Return the rows of a panel, each with its name; data sets stand together."""
+    found = [comparison.effects(runs) for comparison in panel]
+    rows = []
+    made = {run.dataset for run in runs}
+    for name in (name for name in NAMES if name in made):
+        for comparison, effects in zip(panel, found, strict=True):
+            if name in effects:
+                opponent = f", {_opponent(comparison)}" if len(panel) > 1 else ""
+                rows.append((NAMES[name] + opponent, comparison, effects[name]))
+    return rows
+
+
+def _effect_panel(axis: Axes, panel: Sequence[Comparison], rows: Sequence[_Row]) -> None:
+    first = panel[0]
+    quantity = QUANTITIES[first.quantity]
+    shown: dict[str, Spread] = {}
+    for row, (name, comparison, effect) in enumerate(rows):
         said = comparison.says(effect)
         axis.text(1.02, row, said, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
         if len(effect.values) < SEEDS:  # its interval would hide the others
             effect = effect._replace(low=math.nan, high=math.nan)
-        rows[NAMES[name]] = effect
-    settings(axis, rows)
+        shown[name] = effect
+    settings(axis, shown)
     axis.axvline(0, color=INK, linewidth=0.8)
-    if comparison.margin:
-        axis.axvline(-comparison.margin, color=INK, linewidth=0.8, linestyle="--")
+    if first.margin:
+        axis.axvline(-first.margin, color=INK, linewidth=0.8, linestyle="--")
     axis.margins(x=0.12)
-    axis.locator_params(axis="x", nbins=5)
-    if not any(effect.values for effect in rows.values()):
+    axis.locator_params(axis="x", nbins=4)
+    if not any(effect.values for effect in shown.values()):
         axis.set_xticks([])
-    axis.set_title(f"{quantity.words}\nagainst {_opponent(comparison)}", fontsize=9, loc="left")
+    opponent = "" if len(panel) > 1 else f"\nagainst {_opponent(first)}"
+    axis.set_title(quantity.words + opponent, fontsize=9, loc="left")
     axis.set_xlabel(f"ahead by{f' ({quantity.unit})' if quantity.unit else ''}", fontsize=8)
     axis.tick_params(labelsize=8)
 
@@ -210,6 +255,87 @@ def _opponent(comparison: Comparison) -> str:
     if comparison.old == comparison.new:
         return other
     return f"{name_of(comparison.old)} ({other.rpartition(', ')[2]})"
+
+
+def ablations(
+    changes: Sequence[str],
+    quantities: Sequence[str],
+    runs: Sequence[Record],
+    datasets: Sequence[str],
+) -> Figure:
+    """Draw by how much the paper's form is ahead of itself with one thing changed.
+
+    Right of zero, whatever the quantity, the paper's form is better.
+
+    Args:
+        changes: Settings, a line each.
+        quantities: Names of ``csae.claims.QUANTITIES``, a column each.
+        runs: Records, as `csae.claims.result_runs` returns them.
+        datasets: Names of the data sets, a row of panels each.
+    """
+    figure, axes = plt.subplots(
+        len(datasets),
+        len(quantities),
+        figsize=(7.4, (0.7 + 0.32 * len(changes)) * len(datasets)),
+        layout="constrained",
+        sharey=True,
+        squeeze=False,
+    )
+    for line, dataset in zip(axes, datasets, strict=True):
+        for axis, name in zip(line, quantities, strict=True):
+            rows = {
+                name_of(change): Comparison("paper", change, name).effects(runs)[dataset]
+                for change in changes
+            }
+            settings(axis, rows)
+            axis.axvline(0, color=INK, linewidth=0.8)
+            axis.locator_params(axis="x", nbins=3)
+            axis.tick_params(labelsize=8)
+            for row, effect in enumerate(rows.values()):
+                if not effect.values:
+                    where = axis.get_yaxis_transform()
+                    axis.text(0.5, row, NOT_RUN, transform=where, ha="center", va="center", size=7)
+        line[0].set_ylabel(NAMES[dataset])
+    for axis, name in zip(axes[0], quantities, strict=True):
+        quantity = QUANTITIES[name]
+        unit = f" ({quantity.unit})" if quantity.unit else ""
+        axis.set_title(textwrap.fill(quantity.words + unit, 16), fontsize=8)
+    figure.supxlabel("the paper's form is ahead by", fontsize=9)
+    return figure
+
+
+def ablations_table(
+    changes: Sequence[str], quantities: Sequence[str], runs: Sequence[Record], dataset: str
+) -> str:
+    """Return by how much the paper's form is ahead of itself with one thing changed, in Markdown.
+
+    An effect is bold if its whole interval lies on one side of zero.
+
+    Args:
+        changes: Settings, a row each.
+        quantities: Names of ``csae.claims.QUANTITIES``, a column each.
+        runs: Records, as `csae.claims.result_runs` returns them.
+        dataset: Name of the data set.
+    """
+    rows = []
+    for change in changes:
+        made = any((run.dataset, run.setting) == (dataset, change) for run in runs)
+        cells = []
+        for name in quantities:
+            comparison = Comparison("paper", change, name)
+            effect = comparison.effects([run for run in runs if _has(run, name)])[dataset]
+            cells.append(_ahead(effect, comparison) if effect.values or not made else "–")
+        rows.append((name_of(change), *cells))
+    words = (QUANTITIES[name] for name in quantities)
+    titles = (q.words + (f" ({q.unit})" if q.unit else "") for q in words)
+    return table(("the paper's form against", *titles), rows)
+
+
+def _ahead(effect: Spread, comparison: Comparison) -> str:
+    if len(effect.values) < SEEDS:
+        return _effect(effect, comparison)
+    words = _interval(effect, f"+{QUANTITIES[comparison.quantity].form}")
+    return words if comparison.says(effect) == "open" else f"**{words}**"
 
 
 def against(comparison: Comparison) -> str:
@@ -247,8 +373,12 @@ def _effect(effect: Spread, comparison: Comparison) -> str:
     form = f"+{QUANTITIES[comparison.quantity].form}"
     if len(effect.values) < SEEDS:
         return ", ".join(format(value, form) for value in effect.values)
+    return f"{_interval(effect, form)}: **{comparison.says(effect)}**"
+
+
+def _interval(effect: Spread, form: str) -> str:
     low, high = (format(end, form) for end in (effect.low, effect.high))
-    return f"{effect.mean:{form}} ({low} to {high}): **{comparison.says(effect)}**"
+    return f"{effect.mean:{form}} ({low} to {high})"
 
 
 def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
