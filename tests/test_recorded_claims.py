@@ -555,6 +555,11 @@ def test_two_tasks_cost_about_a_decibel_and_tenths_of_a_point(dataset, setting):
         assert -1.4 < decibels < -0.5
     for points in pairs(dataset, setting, "classifier", "test_accuracy"):
         assert -0.5 < 100 * points < 0.2
+    errors, alone = (
+        100 - 100 * statistics.mean(levels(DIGITS, name, "test_accuracy"))
+        for name in (setting, "classifier")
+    )
+    assert errors < 2.1 * alone
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
@@ -577,14 +582,14 @@ def test_samplers_matter_as_much_as_models_on_digits():
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
-def test_a_trained_head_is_behind_in_neither_compactness_nor_accuracy(dataset):
+def test_a_trained_head_is_more_compact_and_else_level(dataset):
     """In the class subspace it is ahead by a little, over all dimensions by more."""
     inside = pairs(dataset, "linear-head", "ours", "class_subspace_silhouette")
     assert all(0 < x < 0.04 for x in inside)
     whole = pairs(dataset, "linear-head", "ours", "silhouette")
     assert all(b > a for a, b in zip(inside, whole, strict=True))
-    assert all(-0.3 < x < 0.05 for x in pairs(dataset, "linear-head", "ours", "test_psnr"))
-    assert min(pairs(dataset, "linear-head", "ours", "test_accuracy")) > -0.0005
+    assert all(abs(x) < 0.3 for x in pairs(dataset, "linear-head", "ours", "test_psnr"))
+    assert all(abs(x) < 0.003 for x in pairs(dataset, "linear-head", "ours", "test_accuracy"))
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
@@ -605,6 +610,14 @@ def test_labels_make_codes_more_discriminative_and_reconstruction_less_compact(d
         levels(dataset, "classifier", "silhouette"), levels(dataset, "ours", "silhouette")
     ):
         assert alone > 3 * both
+    alone, both = (
+        statistics.mean(levels(dataset, name, "class_subspace_silhouette"))
+        for name in ("classifier", "ours")
+    )
+    assert both < alone < 3 * both
+    behind = pairs(dataset, "ours", "classifier", "test_accuracy")
+    assert max(behind) < 0
+    assert dataset == DIGITS or min(behind) > -0.003
 
 
 def test_the_variational_opponents_are_good_ones():
@@ -621,26 +634,33 @@ def test_samples_of_digits_depend_on_the_sampler_and_those_of_clothes_on_the_mod
         assert max(pairs(CLOTHES, "paper", old, "frechet_gaussian_classes", "frechet_prior")) < -1
     assert all(abs(x) < 0.03 for x in pairs(DIGITS, "paper", "cvae", "frechet_mixture_classes"))
     assert max(pairs(DIGITS, "paper", "cvae", "confirmed_mixture_classes")) < 0
-    assert all(-0.1 < x < 0 for x in pairs(DIGITS, "paper", "vae", "frechet_mixture_classes"))
+    assert min(pairs(DIGITS, "paper", "cvae", "frechet_gaussian_classes")) > 0.05
+    for name in ("mixture", "gaussian"):
+        levelled = pairs(DIGITS, "paper", "vae", f"frechet_{name}_classes")
+        assert all(abs(x) < 0.1 for x in levelled)
     for old in ("vae", "cvae"):
+        assert min(pairs(CLOTHES, "paper", old, "confirmed_mixture_classes")) > 0.01
+    for old, name in itertools.product(("vae", "cvae"), ("mixture", "gaussian")):
         for one, other in itertools.product(
-            levels(CLOTHES, "paper", "frechet_mixture_classes"),
-            levels(CLOTHES, old, "frechet_mixture_classes"),
+            levels(CLOTHES, "paper", f"frechet_{name}_classes"),
+            levels(CLOTHES, old, f"frechet_{name}_classes"),
         ):
-            assert other > 2 * one
+            assert other > 1.6 * one
 
 
 def test_without_labels_the_prior_of_a_vae_draws_better_than_a_gaussian_of_a_csae():
     """With one mixture for all codes they are level on digits; on clothes the CSAE is ahead."""
     for dataset in (DIGITS, CLOTHES):
         assert min(pairs(dataset, "paper", "vae", "frechet_gaussian_all", "frechet_prior")) > 0.2
+        assert min(pairs(dataset, "paper", "vae", "frechet_gaussian_all")) > 0.2
     assert all(abs(x) < 0.25 for x in pairs(DIGITS, "paper", "vae", "frechet_mixture_all"))
     assert max(pairs(CLOTHES, "paper", "vae", "frechet_mixture_all")) < -1
 
 
-def test_the_cvae_loses_variety():
-    for dataset, least in ((DIGITS, 0.05), (CLOTHES, 0.2)):
-        assert min(pairs(dataset, "paper", "cvae", "recall_mixture_classes")) > least
+def test_variational_samples_lie_among_real_images_and_cover_fewer_of_them():
+    for dataset, old in itertools.product((DIGITS, CLOTHES), ("vae", "cvae")):
+        assert max(pairs(dataset, "paper", old, "precision_mixture_classes")) < 0.02
+        assert min(pairs(dataset, "paper", old, "recall_mixture_classes")) > 0.05
 
 
 def test_an_autoencoder_draws_clothes_about_as_well_as_a_csae():
@@ -650,12 +670,11 @@ def test_an_autoencoder_draws_clothes_about_as_well_as_a_csae():
 
 
 def test_on_clothes_this_book_s_form_is_the_paper_s_without_its_wavelet_loss():
-    """Less faithful and a little more accurate: what a smaller weight of the image does, too."""
+    """Less faithful: what a smaller weight of the image does, too."""
     runs, papers = (by_seed("results", setting, CLOTHES) for setting in ("ours", "paper"))
     for seed in runs.keys() & papers.keys():
         assert runs[seed].recipe == papers[seed].recipe.change(wavelet_weight=0.0)
     assert max(pairs(CLOTHES, "ours", "paper", "test_psnr")) < -0.2
-    assert min(pairs(CLOTHES, "ours", "paper", "test_accuracy")) > 0
 
 
 def test_the_paper_s_form_is_faithful_but_not_sharper_than_an_autoencoder():
@@ -678,7 +697,7 @@ def test_the_paper_s_form_is_not_the_state_of_the_art():
     """On digits the best report has less than a third of its errors."""
     assert min(100 - 100 * x for x in levels(DIGITS, "paper", "test_accuracy")) > 3 * 0.09
     assert max(100 * x for x in levels(CLOTHES, "paper", "test_accuracy")) < 96.7 - 3
-    assert min(pairs(DIGITS, "paper", "classifier", "test_accuracy")) > -0.002
+    assert all(-0.002 < x < 0 for x in pairs(DIGITS, "paper", "classifier", "test_accuracy"))
     assert min(pairs(CLOTHES, "paper", "classifier", "test_accuracy")) > -0.005
     for dataset in (DIGITS, CLOTHES):
         assert max(pairs(dataset, "paper", "classifier", "test_accuracy")) < 0
@@ -688,10 +707,18 @@ def test_this_book_s_form_reaches_a_part_of_its_aims():
     for dataset in (DIGITS, CLOTHES):
         assert all(-1.3 < x < -0.8 for x in pairs(dataset, "ours", "autoencoder", "test_psnr"))
     assert max(pairs(DIGITS, "ours", "classifier", "test_accuracy")) < -0.001
-    assert min(pairs(CLOTHES, "ours", "classifier", "test_accuracy")) > -0.001
+    about = pairs(CLOTHES, "ours", "classifier", "test_accuracy")
+    assert all(-0.002 < x < 0 for x in about)
+    assert min(about) < -0.001 < max(about)
+    seeds = levels(DIGITS, "ours", "test_accuracy")
+    assert max(seeds) - min(seeds) > 0.001
     assert min(pairs(DIGITS, "paper", "ours", "test_accuracy")) > 0
     assert all(-0.5 < x < 0 for x in pairs(DIGITS, "paper", "ours", "test_psnr"))
     confirmed = pairs(DIGITS, "ours", "ours", "confirmed_mixture_classes", "judge_accuracy")
     assert min(confirmed) > -0.02
     confirmed = pairs(CLOTHES, "ours", "ours", "confirmed_mixture_classes", "judge_accuracy")
     assert max(confirmed) < -0.03
+    for old in ("vae", "cvae"):
+        closer = pairs(DIGITS, old, "ours", "frechet_mixture_classes")
+        assert 0 < statistics.mean(closer) < 0.1
+        assert min(pairs(CLOTHES, old, "ours", "frechet_mixture_classes")) > 0.5

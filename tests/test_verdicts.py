@@ -206,7 +206,12 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
     runs = [*runs_of(make, {"mnist": 1}), *make("paper", "test_accuracy", [0.9], BOTH[1])]
     figure = figures.effects((accuracy(),), runs)
     words = [text.get_text() for text in figure.axes[0].texts]
-    assert words == ["for", "not run yet"]  # and nothing of letters, of which there is no run
+    assert words == ["+1.00  for"]  # and nothing of letters, of which there is no run
+    assert figure.get_supxlabel() == "not run yet: classifier"
+    plt.close(figure)
+    figure = figures.effects((Comparison("ours", "vae", "ssim"),), runs)
+    assert figure.get_supxlabel() == "not run yet: VAE"
+    assert not figure.axes[0].axison
     plt.close(figure)
     claim = Claim("X1", "RQ1", "It is better.", "fig-x", (accuracy(),))
     figure = figures.claim_effects(claim, runs)
@@ -219,7 +224,8 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
     assert line.endswith(": **for** | not run yet | not run yet |")
     verdicts = figures.verdicts_table((claim,), runs).splitlines()[-1]
     assert verdicts == (
-        "| RQ1 | X1 | It is better. | supported so far, runs missing for 2 of 3 (1 for) | 1 ahead |"
+        "| RQ1 | X1 | It is better. | supported so far, runs missing for 2 of 3 (1 for) "
+        "| 1 all ahead |"
     )
     shown = figures.results_table(
         [run for run in runs if run.dataset == "mnist"],
@@ -234,15 +240,17 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
 def test_comparisons_that_differ_in_their_opponent_share_a_panel(make):
     mpl.use("agg")
     runs = [*make("paper", "test_psnr", [20.0] * 3), *make("vae", "test_psnr", [19.0] * 3)]
+    runs += make("cvae", "test_psnr", [18.0] * 3)
     pair = (Comparison("paper", "vae", "test_psnr"), Comparison("paper", "cvae", "test_psnr"))
-    ssim = Comparison("ours", "cvae", "ssim")
-    figure = figures.effects((*pair, ssim), runs)
-    first, second = figure.axes
-    rows = [label.get_text() for label in first.get_yticklabels()]
+    figure = figures.effects(
+        (*pair, Comparison("paper", "vae-optimal", "test_psnr", margin=1)), runs
+    )
+    (axis,) = figure.axes
+    rows = [label.get_text() for label in axis.get_yticklabels()]
     assert rows == ["digits, VAE", "digits, CVAE"]
-    assert [text.get_text() for text in first.texts] == ["for", "not run yet"]
-    assert first.get_title(loc="left") == "PSNR"
-    assert second.get_title(loc="left") == "SSIM\nagainst CVAE"
+    assert [text.get_text() for text in axis.texts] == ["+1.00  for", "+2.00  for"]
+    assert axis.get_title(loc="left") == "PSNR"
+    assert figure.get_supxlabel() == "not run yet: σ-VAE"
     plt.close(figure)
 
 
@@ -275,7 +283,8 @@ def test_the_glance_shows_what_has_runs():
     figure = figures.glance(runs, BOTH)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     settings = {run.setting for run in runs}
-    assert set(labels) == {figures.LOOKS[setting][0] for setting in settings}
+    assert set(labels[:-1]) == {figures.LOOKS[setting][0] for setting in settings}
+    assert labels[-1] == "real images, below"
     plt.close(figure)
 
 

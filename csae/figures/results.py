@@ -68,6 +68,7 @@ def glance(runs: Sequence[Record], datasets: Sequence[str]) -> Figure:
         above.set_title(NAMES[name])
     shown = {run.setting for run in runs}
     handles = [_key(*look) for setting, look in LOOKS.items() if setting in shown]
+    handles.append(Line2D([], [], color=INK, linewidth=0.8, label="real images, below"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -106,7 +107,7 @@ def _two_tasks(axis: Axes, found: Mapping[str, Sequence[Record]]) -> None:
     ticks = [t for t in (0.3, 0.5, 1, 2, 5, 7, 10, 15, 20) if _inside(t, axis.get_ylim())]
     axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
-    axis.set(xlabel="PSNR (dB; further right: better)", ylabel="test error (%)")
+    axis.set(xlabel="PSNR (dB; further right: better)", ylabel="test error (%; further up: better)")
 
 
 def _samples(axis: Axes, found: Mapping[str, Sequence[Record]]) -> None:
@@ -122,7 +123,11 @@ def _samples(axis: Axes, found: Mapping[str, Sequence[Record]]) -> None:
         axis.axhline(_mean(_scaled(real, "judge_accuracy")), color=INK, linewidth=0.8)
     axis.set_xscale("log")
     axis.invert_xaxis()
-    ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10) if _inside(t, axis.get_xlim())]
+    ticks = [
+        t
+        for t in (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
+        if _inside(t, axis.get_xlim())
+    ]
     axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
     axis.set(
@@ -163,34 +168,44 @@ def effects(comparisons: Sequence[Comparison], runs: Sequence[Record]) -> Figure
     """Draw how far one setting is ahead of others: a panel a quantity, a row an opponent and data.
 
     What lies right of zero is better, whatever the quantity. A dashed line marks the margin, where
-    a comparison has one. Beside each row stands what it says of the claim. Data sets of which there
-    are no runs at all are left out.
+    a comparison has one. Beside each row stand the mean and what it says of the claim, and below
+    all of them the opponents that have not met on some data set. Data sets of which there are no
+    runs at all are left out.
 
     Args:
         comparisons: What is compared, from left to right, then down. Those that follow each other
             and differ in their opponent only share a panel.
         runs: Records, as `csae.claims.result_runs` returns them.
     """
-    panels = [list(group) for _, group in itertools.groupby(comparisons, _alike)]
-    rows = [_effect_rows(panel, runs) for panel in panels]
-    columns = min(2, len(panels))
-    lines = math.ceil(len(panels) / columns)
+    groups = [list(group) for _, group in itertools.groupby(comparisons, _alike)]
+    rows = [_effect_rows(panel, runs) for panel in groups]
+    panels = [
+        (panel, met) for panel, found in zip(groups, rows, strict=True) if (met := _met(found))
+    ]
+    columns = min(2, len(panels)) or 1
+    lines = math.ceil(len(panels) / columns) or 1
     heights = [
-        0.95 + 0.27 * max(map(len, rows[columns * line : columns * (line + 1)]))
-        for line in range(lines)
+        0.9
+        + 0.27 * max((len(met) for _, met in panels[columns * i : columns * (i + 1)]), default=0)
+        for i in range(lines)
     ]
     figure, axes = plt.subplots(
         lines,
         columns,
-        figsize=(7.4, sum(heights)),
-        layout=ConstrainedLayoutEngine(w_pad=0.12),  # words stand between the columns
+        figsize=(7.4, sum(heights) + 0.6),  # a title above, and words below
+        layout=ConstrainedLayoutEngine(w_pad=0.16),  # words stand between the columns
         squeeze=False,
         height_ratios=heights,
     )
-    for axis, panel, row in zip(axes.flat, panels, rows, strict=False):
-        _effect_panel(axis, panel, row)
+    for axis, (panel, met) in zip(axes.flat, panels, strict=False):
+        _effect_panel(axis, panel, met)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
+    if missing := dict.fromkeys(
+        _opponent(c) for found in rows for _, c, e in found if not e.values
+    ):
+        words = textwrap.fill(f"{NOT_RUN}: {', '.join(missing)}", 95)
+        figure.supxlabel(words, x=0.01, ha="left", fontsize=9)
     return figure
 
 
@@ -222,12 +237,16 @@ def _effect_rows(panel: Sequence[Comparison], runs: Sequence[Record]) -> list[_R
     return rows
 
 
+def _met(rows: Sequence[_Row]) -> list[_Row]:
+    return [row for row in rows if row[2].values]
+
+
 def _effect_panel(axis: Axes, panel: Sequence[Comparison], rows: Sequence[_Row]) -> None:
     first = panel[0]
     quantity = QUANTITIES[first.quantity]
     shown: dict[str, Spread] = {}
     for row, (name, comparison, effect) in enumerate(rows):
-        said = comparison.says(effect)
+        said = f"{effect.mean:+{quantity.form}}  {comparison.says(effect)}"
         axis.text(1.02, row, said, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
         if len(effect.values) < SEEDS:  # its interval would hide the others
             effect = effect._replace(low=math.nan, high=math.nan)
@@ -238,8 +257,6 @@ def _effect_panel(axis: Axes, panel: Sequence[Comparison], rows: Sequence[_Row])
         axis.axvline(-first.margin, color=INK, linewidth=0.8, linestyle="--")
     axis.margins(x=0.12)
     axis.locator_params(axis="x", nbins=4)
-    if not any(effect.values for effect in shown.values()):
-        axis.set_xticks([])
     opponent = "" if len(panel) > 1 else f"\nagainst {_opponent(first)}"
     axis.set_title(quantity.words + opponent, fontsize=9, loc="left")
     axis.set_xlabel(f"ahead by{f' ({quantity.unit})' if quantity.unit else ''}", fontsize=8)
@@ -385,7 +402,8 @@ def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
     """Return the verdict on each claim, and on which side its seeds lie, in Markdown."""
     rows = []
     for claim in claims:
-        sides = [f"{count} {side}" for side, count in tally(claim, runs).items() if count]
+        words = {"ahead": "all ahead", "behind": "all behind", "both": "divided"}
+        sides = [f"{count} {words[side]}" for side, count in tally(claim, runs).items() if count]
         rows.append(
             (
                 claim.question,
@@ -395,7 +413,7 @@ def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
                 ", ".join(sides) or NOT_RUN,
             )
         )
-    titles = ("question", "claim", "what is claimed", "verdict", "comparisons whose seeds all are")
+    titles = ("question", "claim", "what is claimed", "verdict", "seeds of each comparison")
     return table(titles, rows)
 
 
