@@ -554,7 +554,7 @@ def test_two_tasks_cost_about_a_decibel_and_tenths_of_a_point(dataset, setting):
     for decibels in pairs(dataset, setting, "autoencoder", "test_psnr"):
         assert -1.4 < decibels < -0.5
     for points in pairs(dataset, setting, "classifier", "test_accuracy"):
-        assert -0.5 < 100 * points < 0.2
+        assert -0.55 < 100 * points < 0.2
     errors, alone = (
         100 - 100 * statistics.mean(levels(DIGITS, name, "test_accuracy"))
         for name in (setting, "classifier")
@@ -583,11 +583,11 @@ def test_samplers_matter_as_much_as_models_on_digits():
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
 def test_a_trained_head_is_more_compact_and_else_level(dataset):
-    """In the class subspace it is ahead by a little, over all dimensions by more."""
+    """In the class subspace it is level, too."""
     inside = pairs(dataset, "linear-head", "ours", "class_subspace_silhouette")
-    assert all(0 < x < 0.04 for x in inside)
-    whole = pairs(dataset, "linear-head", "ours", "silhouette")
-    assert all(b > a for a, b in zip(inside, whole, strict=True))
+    assert all(-0.01 < x < 0.04 for x in inside)
+    assert mean_interval(inside)[1] < 0
+    assert min(pairs(dataset, "linear-head", "ours", "silhouette")) > 0.02
     assert all(abs(x) < 0.3 for x in pairs(dataset, "linear-head", "ours", "test_psnr"))
     assert all(abs(x) < 0.003 for x in pairs(dataset, "linear-head", "ours", "test_accuracy"))
 
@@ -617,7 +617,7 @@ def test_labels_make_codes_more_discriminative_and_reconstruction_less_compact(d
     assert both < alone < 3 * both
     behind = pairs(dataset, "ours", "classifier", "test_accuracy")
     assert max(behind) < 0
-    assert dataset == DIGITS or min(behind) > -0.003
+    assert mean_interval(behind)[2] > 0
 
 
 def test_the_variational_opponents_are_good_ones():
@@ -666,7 +666,7 @@ def test_variational_samples_lie_among_real_images_and_cover_fewer_of_them():
 def test_an_autoencoder_draws_clothes_about_as_well_as_a_csae():
     for csae in ("paper", "ours"):
         for difference in pairs(CLOTHES, csae, "autoencoder", "frechet_mixture_classes"):
-            assert abs(difference) < 0.15
+            assert abs(difference) < 0.2
 
 
 def test_on_clothes_this_book_s_form_is_the_paper_s_without_its_wavelet_loss():
@@ -698,7 +698,7 @@ def test_the_paper_s_form_is_not_the_state_of_the_art():
     assert min(100 - 100 * x for x in levels(DIGITS, "paper", "test_accuracy")) > 3 * 0.09
     assert max(100 * x for x in levels(CLOTHES, "paper", "test_accuracy")) < 96.7 - 3
     assert all(-0.002 < x < 0 for x in pairs(DIGITS, "paper", "classifier", "test_accuracy"))
-    assert min(pairs(CLOTHES, "paper", "classifier", "test_accuracy")) > -0.005
+    assert -0.005 < statistics.mean(pairs(CLOTHES, "paper", "classifier", "test_accuracy")) < -0.004
     for dataset in (DIGITS, CLOTHES):
         assert max(pairs(dataset, "paper", "classifier", "test_accuracy")) < 0
 
@@ -707,9 +707,10 @@ def test_this_book_s_form_reaches_a_part_of_its_aims():
     for dataset in (DIGITS, CLOTHES):
         assert all(-1.3 < x < -0.8 for x in pairs(dataset, "ours", "autoencoder", "test_psnr"))
     assert max(pairs(DIGITS, "ours", "classifier", "test_accuracy")) < -0.001
-    about = pairs(CLOTHES, "ours", "classifier", "test_accuracy")
-    assert all(-0.002 < x < 0 for x in about)
-    assert min(about) < -0.001 < max(about)
+    assert max(pairs(CLOTHES, "ours", "classifier", "test_accuracy")) < 0
+    for dataset in (DIGITS, CLOTHES):
+        _, low, high = mean_interval(pairs(dataset, "ours", "classifier", "test_accuracy"))
+        assert low < -0.001 < high
     seeds = levels(DIGITS, "ours", "test_accuracy")
     assert max(seeds) - min(seeds) > 0.001
     assert min(pairs(DIGITS, "paper", "ours", "test_accuracy")) > 0
@@ -718,7 +719,18 @@ def test_this_book_s_form_reaches_a_part_of_its_aims():
     assert min(confirmed) > -0.02
     confirmed = pairs(CLOTHES, "ours", "ours", "confirmed_mixture_classes", "judge_accuracy")
     assert max(confirmed) < -0.03
-    for old in ("vae", "cvae"):
+    for old in ("vae", "cvae"):  # behind, and a smaller distance is better
         closer = pairs(DIGITS, old, "ours", "frechet_mixture_classes")
         assert 0 < statistics.mean(closer) < 0.1
         assert min(pairs(CLOTHES, old, "ours", "frechet_mixture_classes")) > 0.5
+
+
+def test_one_seed_of_clothes_hints_that_a_wavelet_loss_keeps_edges():
+    (without,) = by_seed("results-changes", "no-wavelet-image-20", CLOTHES).values()
+    complete = by_seed("results", "paper", CLOTHES)[without.seed]
+    assert without.recipe.reconstruction_weight == (
+        complete.recipe.reconstruction_weight + complete.recipe.wavelet_weight
+    )
+    assert abs(complete.measured("test_psnr") - without.measured("test_psnr")) < 0.05
+    kept = complete.measured("gradient_energy_kept") - without.measured("gradient_energy_kept")
+    assert 0 < kept < 0.02

@@ -28,10 +28,10 @@ SAVED_ANEW = {
         "c2b6d312f7a4f8845c1c73c640755580cef1cc11c46a7e82ad4e7a0397844d24"
     )
 }
-# Ended before all had their seeds, as their chapters say; the judge of letters, and more seeds of
-# the results, are yet to come.
+# Ended before all had their seeds, as their chapters say; more runs of the results and of their
+# changes are yet to come.
 UNFINISHED = {
-    "judge",
+    "results-changes",
     "results",
     "best-mnist-labels",
     "muon-mnist",

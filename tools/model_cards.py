@@ -16,6 +16,9 @@ _IMAGES = {
     "mnist": "grey pictures of 28x28 pixels, a bright digit on black,",
     "fashion-mnist": "grey pictures of 28x28 pixels, bright clothes on black,",
 }
+_LETTERS = {
+    "emnist-letters": "grey pictures of 28x28 pixels, a bright letter on black, large or small,"
+}
 _COMPARED = {
     "paper": "a CSAE in the form that the paper describes, and it names one of ten classes "
     "whatever it is shown",
@@ -36,7 +39,7 @@ LIMITS = {
             f"from all of them. It has no decoder, so it reconstructs nothing. It knows {what} and "
             "names one of its classes whatever it is shown. One seed."
         )
-        for dataset, what in _IMAGES.items()
+        for dataset, what in (_IMAGES | _LETTERS).items()
     },
     **{
         f"{setting}-{dataset}": (
