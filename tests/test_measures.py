@@ -362,6 +362,6 @@ def test_unfit_judges_are_named(csae, parts):
     ):
         with pytest.raises(ValueError, match=message):
             measures.result_measures(lambda name, judge=judge: judge)(trained)
-    message = "there is no 'judge-emnist-letters' among .*'judge-mnist'"
+    message = "there is no 'judge-emnist-balanced' among .*'judge-mnist'"
     with pytest.raises(ValueError, match=message):
-        measures.pretrained_judge("emnist-letters")
+        measures.pretrained_judge("emnist-balanced")
