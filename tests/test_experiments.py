@@ -9,6 +9,7 @@ import torch
 
 from csae import cli, data, experiments, measures, records, runs, weights
 from csae.experiments import Experiment, Task
+from csae.kinds import defaults
 from csae.losses import CentroidCrossEntropy
 from csae.networks import NetworkConfig
 from csae.recipes import Recipe
@@ -299,6 +300,18 @@ def test_what_the_measures_need_is_asked_for_before_anything_is_trained(monkeypa
     with pytest.raises(ValueError, match="dataset must be one with a judge .*'emnist-letters'"):
         experiments.run_experiment("results-letters", work=tmp_path, results=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_tries_all_classes_names_them_at_the_end_only(parts):
+    cvae = defaults("cvae") | {"noise": 0.0}
+    experiment = tiny(settings={"told": cvae})
+    run = experiments.run_task(
+        experiment, Task("mnist-sample", "told", 0), parts, machine=CPU, progress=False
+    )
+    assert set(run.record.validation) == {"accuracy", "psnr"}
+    (epoch,) = run.record.history
+    assert epoch["validation_psnr"] == run.record.validation["psnr"]
+    assert "validation_accuracy" not in epoch
 
 
 def test_wrong_numbers_of_processes_are_named(book):

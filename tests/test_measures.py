@@ -238,6 +238,22 @@ def test_the_class_subspace_is_all_that_differences_of_scores_see(kind, parts):
     assert found["class_subspace_silhouette"] == pytest.approx(expected, abs=1e-5)
 
 
+def test_a_trained_head_is_measured_with_its_bias(parts):
+    """With one that outweighs all else it names one class, whatever the class means say."""
+    model = SupervisedAutoencoder(10, CONFIG).eval()
+    before = class_measures(Trained(model, parts))["class_subspace_disagreement"]
+    with torch.no_grad():
+        model.head.bias[0] = 1e3
+    after = class_measures(Trained(model, parts))["class_subspace_disagreement"]
+    latents, labels = encode(model, parts["test"]), parts["test"].labels
+    rows = model.head.weight.detach()
+    inside = class_component(latents, rows - rows.mean(dim=0)).double()
+    means = torch.stack([inside[labels == k].mean(dim=0) for k in range(10)])
+    nearest = torch.cdist(inside, means).argmin(dim=1)
+    assert after == pytest.approx((nearest != 0).double().mean().item())
+    assert after != before
+
+
 # All of them
 
 

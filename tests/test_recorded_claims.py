@@ -555,11 +555,15 @@ def test_two_tasks_cost_about_a_decibel_and_tenths_of_a_point(dataset, setting):
         assert -1.4 < decibels < -0.5
     for points in pairs(dataset, setting, "classifier", "test_accuracy"):
         assert -0.55 < 100 * points < 0.2
+
+
+@pytest.mark.parametrize("setting", BOTH_TASKS)
+def test_on_digits_two_tasks_make_up_to_twice_the_errors_of_one(setting):
     errors, alone = (
-        100 - 100 * statistics.mean(levels(DIGITS, name, "test_accuracy"))
+        1 - statistics.mean(levels(DIGITS, name, "test_accuracy"))
         for name in (setting, "classifier")
     )
-    assert errors < 2.1 * alone
+    assert alone < errors < 2.1 * alone
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
@@ -583,7 +587,7 @@ def test_samplers_matter_as_much_as_models_on_digits():
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
 def test_a_trained_head_is_more_compact_and_else_level(dataset):
-    """In the class subspace it is level, too."""
+    """In the class subspace three seeds leave it open."""
     inside = pairs(dataset, "linear-head", "ours", "class_subspace_silhouette")
     assert all(-0.01 < x < 0.04 for x in inside)
     assert mean_interval(inside)[1] < 0
@@ -641,11 +645,11 @@ def test_samples_of_digits_depend_on_the_sampler_and_those_of_clothes_on_the_mod
     for old in ("vae", "cvae"):
         assert min(pairs(CLOTHES, "paper", old, "confirmed_mixture_classes")) > 0.01
     for old, name in itertools.product(("vae", "cvae"), ("mixture", "gaussian")):
-        for one, other in itertools.product(
-            levels(CLOTHES, "paper", f"frechet_{name}_classes"),
-            levels(CLOTHES, old, f"frechet_{name}_classes"),
-        ):
-            assert other > 1.6 * one
+        one, other = (
+            statistics.mean(levels(CLOTHES, setting, f"frechet_{name}_classes"))
+            for setting in ("paper", old)
+        )
+        assert other > 1.85 * one
 
 
 def test_without_labels_the_prior_of_a_vae_draws_better_than_a_gaussian_of_a_csae():

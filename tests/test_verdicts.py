@@ -207,10 +207,10 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
     figure = figures.effects((accuracy(),), runs)
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == ["+1.00  for"]  # and nothing of letters, of which there is no run
-    assert figure.get_supxlabel() == "not run yet: classifier"
+    assert figure.get_supxlabel() == "not run yet: clothes, classifier"
     plt.close(figure)
     figure = figures.effects((Comparison("ours", "vae", "ssim"),), runs)
-    assert figure.get_supxlabel() == "not run yet: VAE"
+    assert figure.get_supxlabel() == "not run yet: digits, VAE; clothes, VAE"
     assert not figure.axes[0].axison
     plt.close(figure)
     claim = Claim("X1", "RQ1", "It is better.", "fig-x", (accuracy(),))
@@ -250,30 +250,7 @@ def test_comparisons_that_differ_in_their_opponent_share_a_panel(make):
     assert rows == ["digits, VAE", "digits, CVAE"]
     assert [text.get_text() for text in axis.texts] == ["+1.00  for", "+2.00  for"]
     assert axis.get_title(loc="left") == "PSNR"
-    assert figure.get_supxlabel() == "not run yet: σ-VAE"
-    plt.close(figure)
-
-
-def test_ablations_are_what_the_complete_form_is_ahead_by(make):
-    mpl.use("agg")
-    runs = [*make("paper", "test_accuracy", [0.9, 0.91, 0.92])]
-    runs += make("no-noise", "test_accuracy", [0.89, 0.9, 0.91])
-    runs += make("no-labels", "test_psnr", [20.0] * 3)  # it has no accuracy
-    changes, names = ("no-noise", "no-labels", "random-directions"), ("test_accuracy",)
-    lines = figures.ablations_table(changes, names, runs, "mnist").splitlines()
-    assert lines[0] == "| the paper's form against | accuracy (points) |"
-    assert lines[2:] == [
-        "| no latent noise | **+1.00 (+1.00 to +1.00)** |",
-        "| no labels | – |",
-        "| random directions | not run yet |",
-    ]
-    figure = figures.ablations(("no-noise", "random-directions"), names, runs, ("mnist",))
-    (axis,) = figure.axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == [
-        "no latent noise",
-        "random directions",
-    ]
-    assert [text.get_text() for text in axis.texts] == [figures.NOT_RUN]
+    assert figure.get_supxlabel() == "not run yet: digits, σ-VAE"
     plt.close(figure)
 
 

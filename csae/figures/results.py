@@ -33,10 +33,8 @@ LOOKS = {
 }
 CHANGES = {
     "classifier-paper": "classifier with the paper's smoothing",
-    "no-wavelet-image-20": "no wavelet loss, image weighed twice",
+    "no-wavelet-image-20": "no wavelet loss, image twice",
     "no-noise": "no latent noise",
-    "distance-in-class-subspace": "distance in the class subspace added",
-    "published-code": "the published code's form",
     "vae-optimal": "σ-VAE",
     "cvae-optimal": "σ-CVAE",
 }
@@ -178,33 +176,32 @@ def effects(comparisons: Sequence[Comparison], runs: Sequence[Record]) -> Figure
         runs: Records, as `csae.claims.result_runs` returns them.
     """
     groups = [list(group) for _, group in itertools.groupby(comparisons, _alike)]
-    rows = [_effect_rows(panel, runs) for panel in groups]
-    panels = [
-        (panel, met) for panel, found in zip(groups, rows, strict=True) if (met := _met(found))
-    ]
+    found = [_effect_rows(group, runs) for group in groups]
+    panels = [[row for row in rows if row[2].values] for rows in found]
+    panels = [rows for rows in panels if rows]
     columns = min(2, len(panels)) or 1
-    lines = math.ceil(len(panels) / columns) or 1
-    heights = [
-        0.9
-        + 0.27 * max((len(met) for _, met in panels[columns * i : columns * (i + 1)]), default=0)
-        for i in range(lines)
-    ]
+    lines = [panels[i : i + columns] for i in range(0, len(panels), columns)]
+    heights = [0.9 + 0.27 * max(map(len, line)) for line in lines] or [0.2]  # or words alone
     figure, axes = plt.subplots(
-        lines,
+        len(heights),
         columns,
         figsize=(7.4, sum(heights) + 0.6),  # a title above, and words below
         layout=ConstrainedLayoutEngine(w_pad=0.16),  # words stand between the columns
         squeeze=False,
         height_ratios=heights,
     )
-    for axis, (panel, met) in zip(axes.flat, panels, strict=False):
-        _effect_panel(axis, panel, met)
+    for axis, rows in zip(axes.flat, panels, strict=False):
+        _effect_panel(axis, rows)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
-    if missing := dict.fromkeys(
-        _opponent(c) for found in rows for _, c, e in found if not e.values
-    ):
-        words = textwrap.fill(f"{NOT_RUN}: {', '.join(missing)}", 95)
+    missing = [
+        f"{NAMES[name]}, {_opponent(comparison)}"
+        for rows in found
+        for name, comparison, effect in rows
+        if not effect.values
+    ]
+    if missing:
+        words = textwrap.fill(f"{NOT_RUN}: {'; '.join(dict.fromkeys(missing))}", 95)
         figure.supxlabel(words, x=0.01, ha="left", fontsize=9)
     return figure
 
@@ -224,25 +221,21 @@ def _alike(comparison: Comparison) -> Comparison:
 _Row = tuple[str, Comparison, Spread]
 
 
-def _effect_rows(panel: Sequence[Comparison], runs: Sequence[Record]) -> list[_Row]:
-    """Return the rows of a panel, each with its name; data sets stand together."""
-    found = [comparison.effects(runs) for comparison in panel]
-    rows = []
+def _effect_rows(group: Sequence[Comparison], runs: Sequence[Record]) -> list[_Row]:
+    """Return the rows of a panel, each with its data set; those of one stand together."""
+    found = [comparison.effects(runs) for comparison in group]
     made = {run.dataset for run in runs}
-    for name in (name for name in NAMES if name in made):
-        for comparison, effects in zip(panel, found, strict=True):
-            if name in effects:
-                opponent = f", {_opponent(comparison)}" if len(panel) > 1 else ""
-                rows.append((NAMES[name] + opponent, comparison, effects[name]))
-    return rows
+    return [
+        (name, comparison, effects[name])
+        for name in NAMES
+        for comparison, effects in zip(group, found, strict=True)
+        if name in made and name in effects
+    ]
 
 
-def _met(rows: Sequence[_Row]) -> list[_Row]:
-    return [row for row in rows if row[2].values]
-
-
-def _effect_panel(axis: Axes, panel: Sequence[Comparison], rows: Sequence[_Row]) -> None:
-    first = panel[0]
+def _effect_panel(axis: Axes, rows: Sequence[_Row]) -> None:
+    _, first, _ = rows[0]
+    opponents = {_opponent(comparison) for _, comparison, _ in rows}
     quantity = QUANTITIES[first.quantity]
     shown: dict[str, Spread] = {}
     for row, (name, comparison, effect) in enumerate(rows):
@@ -250,15 +243,16 @@ def _effect_panel(axis: Axes, panel: Sequence[Comparison], rows: Sequence[_Row])
         axis.text(1.02, row, said, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
         if len(effect.values) < SEEDS:  # its interval would hide the others
             effect = effect._replace(low=math.nan, high=math.nan)
-        shown[name] = effect
+        opponent = f", {_opponent(comparison)}" if len(opponents) > 1 else ""
+        shown[NAMES[name] + opponent] = effect
     settings(axis, shown)
     axis.axvline(0, color=INK, linewidth=0.8)
     if first.margin:
         axis.axvline(-first.margin, color=INK, linewidth=0.8, linestyle="--")
     axis.margins(x=0.12)
     axis.locator_params(axis="x", nbins=4)
-    opponent = "" if len(panel) > 1 else f"\nagainst {_opponent(first)}"
-    axis.set_title(quantity.words + opponent, fontsize=9, loc="left")
+    whom = "" if len(opponents) > 1 else f"\nagainst {_opponent(first)}"
+    axis.set_title(quantity.words + whom, fontsize=9, loc="left")
     axis.set_xlabel(f"ahead by{f' ({quantity.unit})' if quantity.unit else ''}", fontsize=8)
     axis.tick_params(labelsize=8)
 
@@ -272,87 +266,6 @@ def _opponent(comparison: Comparison) -> str:
     if comparison.old == comparison.new:
         return other
     return f"{name_of(comparison.old)} ({other.rpartition(', ')[2]})"
-
-
-def ablations(
-    changes: Sequence[str],
-    quantities: Sequence[str],
-    runs: Sequence[Record],
-    datasets: Sequence[str],
-) -> Figure:
-    """Draw by how much the paper's form is ahead of itself with one thing changed.
-
-    Right of zero, whatever the quantity, the paper's form is better.
-
-    Args:
-        changes: Settings, a line each.
-        quantities: Names of ``csae.claims.QUANTITIES``, a column each.
-        runs: Records, as `csae.claims.result_runs` returns them.
-        datasets: Names of the data sets, a row of panels each.
-    """
-    figure, axes = plt.subplots(
-        len(datasets),
-        len(quantities),
-        figsize=(7.4, (0.7 + 0.32 * len(changes)) * len(datasets)),
-        layout="constrained",
-        sharey=True,
-        squeeze=False,
-    )
-    for line, dataset in zip(axes, datasets, strict=True):
-        for axis, name in zip(line, quantities, strict=True):
-            rows = {
-                name_of(change): Comparison("paper", change, name).effects(runs)[dataset]
-                for change in changes
-            }
-            settings(axis, rows)
-            axis.axvline(0, color=INK, linewidth=0.8)
-            axis.locator_params(axis="x", nbins=3)
-            axis.tick_params(labelsize=8)
-            for row, effect in enumerate(rows.values()):
-                if not effect.values:
-                    where = axis.get_yaxis_transform()
-                    axis.text(0.5, row, NOT_RUN, transform=where, ha="center", va="center", size=7)
-        line[0].set_ylabel(NAMES[dataset])
-    for axis, name in zip(axes[0], quantities, strict=True):
-        quantity = QUANTITIES[name]
-        unit = f" ({quantity.unit})" if quantity.unit else ""
-        axis.set_title(textwrap.fill(quantity.words + unit, 16), fontsize=8)
-    figure.supxlabel("the paper's form is ahead by", fontsize=9)
-    return figure
-
-
-def ablations_table(
-    changes: Sequence[str], quantities: Sequence[str], runs: Sequence[Record], dataset: str
-) -> str:
-    """Return by how much the paper's form is ahead of itself with one thing changed, in Markdown.
-
-    An effect is bold if its whole interval lies on one side of zero.
-
-    Args:
-        changes: Settings, a row each.
-        quantities: Names of ``csae.claims.QUANTITIES``, a column each.
-        runs: Records, as `csae.claims.result_runs` returns them.
-        dataset: Name of the data set.
-    """
-    rows = []
-    for change in changes:
-        made = any((run.dataset, run.setting) == (dataset, change) for run in runs)
-        cells = []
-        for name in quantities:
-            comparison = Comparison("paper", change, name)
-            effect = comparison.effects([run for run in runs if _has(run, name)])[dataset]
-            cells.append(_ahead(effect, comparison) if effect.values or not made else "–")
-        rows.append((name_of(change), *cells))
-    words = (QUANTITIES[name] for name in quantities)
-    titles = (q.words + (f" ({q.unit})" if q.unit else "") for q in words)
-    return table(("the paper's form against", *titles), rows)
-
-
-def _ahead(effect: Spread, comparison: Comparison) -> str:
-    if len(effect.values) < SEEDS:
-        return _effect(effect, comparison)
-    words = _interval(effect, f"+{QUANTITIES[comparison.quantity].form}")
-    return words if comparison.says(effect) == "open" else f"**{words}**"
 
 
 def against(comparison: Comparison) -> str:
@@ -390,12 +303,8 @@ def _effect(effect: Spread, comparison: Comparison) -> str:
     form = f"+{QUANTITIES[comparison.quantity].form}"
     if len(effect.values) < SEEDS:
         return ", ".join(format(value, form) for value in effect.values)
-    return f"{_interval(effect, form)}: **{comparison.says(effect)}**"
-
-
-def _interval(effect: Spread, form: str) -> str:
     low, high = (format(end, form) for end in (effect.low, effect.high))
-    return f"{effect.mean:{form}} ({low} to {high})"
+    return f"{effect.mean:{form}} ({low} to {high}): **{comparison.says(effect)}**"
 
 
 def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
