@@ -254,6 +254,52 @@ def test_comparisons_that_differ_in_their_opponent_share_a_panel(make):
     plt.close(figure)
 
 
+def test_ablations_are_what_the_complete_form_is_ahead_by(make):
+    mpl.use("agg")
+    runs = [*make("paper", "test_accuracy", [0.9, 0.91, 0.92])]
+    runs += make("no-noise", "test_accuracy", [0.89, 0.9, 0.91])
+    runs += make("published-code", "test_accuracy", [0.85, 0.92, 0.92])
+    runs += make("no-labels", "test_psnr", [20.0] * 3)  # it has no accuracy
+    changes = ("no-noise", "published-code", "no-labels", "random-directions")
+    names = ("test_accuracy",)
+    lines = figures.ablations_table(changes, names, runs, "mnist").splitlines()
+    assert lines[0] == "| the paper's form against | accuracy (points) |"
+    assert lines[2:] == [
+        "| no latent noise | **+1.00 (+1.00 to +1.00)** |",
+        "| published code | +1.33 (-6.65 to +9.32) |",
+        "| no labels | – |",
+        "| random directions | not run yet |",
+    ]
+    figure = figures.ablations(("no-noise", "random-directions"), names, runs, ("mnist",))
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()] == [
+        "no latent noise",
+        "random directions",
+    ]
+    assert [text.get_text() for text in axis.texts] == [figures.NOT_RUN]
+    plt.close(figure)
+
+
+def test_latent_noise_is_drawn_as_it_is_and_in_spreads():
+    mpl.use("agg")
+    runs = [run for run in claims.result_runs() if run.setting in ("paper", "no-noise")]
+    figure = figures.latent_noise(runs, {"paper": "with", "no-noise": "without"}, BOTH)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["with", "without"]
+    panels = zip(figure.axes[::2], figure.axes[1::2], BOTH, strict=True)
+    for fixed, relative, dataset in panels:
+        here = [run for run in runs if run.dataset == dataset]
+        assert len(fixed.lines) == len(relative.lines) == len(here)
+        drawn = [[tuple(line.get_ydata()) for line in axis.lines] for axis in (fixed, relative)]
+        for run in here:
+            quiet, one, two, quarter = (
+                run.measured(f"psnr_{name}")
+                for name in ("quiet", "codes_1", "codes_2", "codes_0.25_spreads")
+            )
+            assert (quiet, one, two) in drawn[0]
+            assert (quiet, quarter) in [line[:2] for line in drawn[1]]
+    plt.close(figure)
+
+
 def test_the_glance_shows_what_has_runs():
     mpl.use("agg")
     runs = [run for run in claims.result_runs() if run.setting in figures.LOOKS]

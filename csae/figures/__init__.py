@@ -1,5 +1,6 @@
 """Pictures for the book. `import csae` does not load this module, nor matplotlib."""
 
+from csae.figures.ablations import ablations, ablations_table, latent_noise
 from csae.figures.charts import (
     confusion,
     contours,
@@ -56,6 +57,8 @@ __all__ = [
     "NAMES",
     "NOT_RUN",
     "PALETTE",
+    "ablations",
+    "ablations_table",
     "accuracy_and_psnr",
     "against",
     "arrangement",
@@ -74,6 +77,7 @@ __all__ = [
     "image_rows",
     "interval",
     "labelled_bars",
+    "latent_noise",
     "measure_lines",
     "pipeline",
     "polygon_plane",

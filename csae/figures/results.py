@@ -35,6 +35,7 @@ CHANGES = {
     "classifier-paper": "classifier with the paper's smoothing",
     "no-wavelet-image-20": "no wavelet loss, image twice",
     "no-noise": "no latent noise",
+    "distance-in-class-subspace": "distance in the class subspace added",
     "vae-optimal": "σ-VAE",
     "cvae-optimal": "σ-CVAE",
 }
@@ -303,8 +304,13 @@ def _effect(effect: Spread, comparison: Comparison) -> str:
     form = f"+{QUANTITIES[comparison.quantity].form}"
     if len(effect.values) < SEEDS:
         return ", ".join(format(value, form) for value in effect.values)
+    return f"{interval_words(effect, form)}: **{comparison.says(effect)}**"
+
+
+def interval_words(effect: Spread, form: str) -> str:
+    """Return a mean and its interval, such as ``"+0.35 (+0.12 to +0.58)"``."""
     low, high = (format(end, form) for end in (effect.low, effect.high))
-    return f"{effect.mean:{form}} ({low} to {high}): **{comparison.says(effect)}**"
+    return f"{effect.mean:{form}} ({low} to {high})"
 
 
 def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
@@ -341,7 +347,7 @@ def results_table(
     seeds = {s: len({run.seed for run in runs if run.setting == s}) for s in settings}
     for name in quantities:
         quantity = QUANTITIES[name]
-        found = spread([run for run in runs if _has(run, name)], name)
+        found = spread([run for run in runs if has(run, name)], name)
         cells = [
             _cell(found.get(setting), quantity.scale, quantity.form) if seeds[setting] else NOT_RUN
             for setting in settings
@@ -361,7 +367,8 @@ def _cell(found: Spread | None, scale: float, form: str) -> str:
     return f"{mean} ± {scale * (found.high - found.mean):{form}}"
 
 
-def _has(run: Record, name: str) -> bool:
+def has(run: Record, name: str) -> bool:
+    """Say whether a run has a figure: a model that names no classes has no accuracy."""
     if name.startswith("test_"):
         return run.test is not None and name.removeprefix("test_") in run.test
     return name in run.measures
