@@ -749,7 +749,7 @@ def test_no_single_ingredient_is_worth_much(dataset, change):
     assert all(abs(x) < 0.22 * distance for x in moved)
 
 
-def test_a_wavelet_loss_keeps_a_little_more_of_the_edges():
+def test_a_wavelet_loss_makes_one_band_a_little_better():
     for dataset in (DIGITS, CLOTHES):
         without = by_seed("results-changes", "no-wavelet-image-20", dataset)
         complete = by_seed("results", "paper", dataset)
@@ -759,13 +759,13 @@ def test_a_wavelet_loss_keeps_a_little_more_of_the_edges():
             )
         decibels = ahead_of(dataset, "no-wavelet-image-20", "test_psnr")
         assert all(abs(x) < 0.1 for x in decibels)
-        assert max(ahead_of(dataset, "no-wavelet-image-20", "error_D1")) < 0
+        band = statistics.mean(levels(dataset, "paper", "error_D1"))
+        error = ahead_of(dataset, "no-wavelet-image-20", "error_D1")
+        assert all(-0.0105 * band < x < 0 for x in error)  # less is better
+        kept = ahead_of(dataset, "no-wavelet-image-20", "gradient_energy_kept")
+        mean, low, _ = mean_interval(kept)
+        assert low < 0 < mean < 0.006
         assert all(abs(x) < 0.005 for x in ahead_of(dataset, "no-wavelet-image-20", "ssim"))
-    kept = ahead_of(DIGITS, "no-wavelet-image-20", "gradient_energy_kept")
-    assert 0 < statistics.mean(kept) < 0.005
-    kept = ahead_of(CLOTHES, "no-wavelet-image-20", "gradient_energy_kept")
-    assert min(kept) > 0
-    assert 0.004 < statistics.mean(kept) < 0.011
 
 
 def test_noise_in_training_makes_codes_larger():
