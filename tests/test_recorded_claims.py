@@ -768,6 +768,16 @@ def test_a_wavelet_loss_makes_one_band_a_little_better():
         assert all(abs(x) < 0.005 for x in ahead_of(dataset, "no-wavelet-image-20", "ssim"))
 
 
+def test_a_wavelet_loss_brings_samples_of_clothes_a_little_closer():
+    closer = ahead_of(CLOTHES, "no-wavelet-image-20", "frechet_mixture_classes")
+    share = [
+        -x / y
+        for x, y in zip(closer, levels(CLOTHES, "paper", "frechet_mixture_classes"), strict=True)
+    ]
+    assert min(share) > 0
+    assert statistics.mean(share) == pytest.approx(0.11, abs=0.03)
+
+
 def test_noise_in_training_makes_codes_larger():
     for dataset in (DIGITS, CLOTHES):
         complete = by_seed("results", "paper", dataset)
@@ -813,3 +823,7 @@ def test_longer_training_leaves_the_price_of_the_second_task():
         long = statistics.mean(run.measured("test_accuracy") for run in runs)
         gain = 100 * (long - statistics.mean(levels(dataset, "ours", "test_accuracy")))
         assert least < gain < most
+    # Of digits, what eight passes of the paper's form reach, too.
+    papers = statistics.mean(levels(DIGITS, "paper", "test_accuracy"))
+    longs = [run.measured("test_accuracy") for run in by_seed("best", "best", DIGITS).values()]
+    assert papers >= statistics.mean(longs)
