@@ -811,8 +811,13 @@ def test_random_directions_do_nearly_as_well():
         inside = ahead_of(dataset, "random-directions", "class_subspace_silhouette")
         assert min(inside) > 0
         assert max(inside) < 0.06
+        assert mean_interval(inside)[1] < 0
         assert all(abs(x) < 0.1 for x in ahead_of(dataset, "random-directions", "test_psnr"))
         assert statistics.mean(ahead_of(dataset, "random-directions", "test_accuracy")) < 0.0005
+
+
+def test_random_directions_name_more_clothes_rightly_under_latent_noise():
+    assert mean_interval(ahead_of(CLOTHES, "random-directions", "accuracy_codes_2"))[2] < 0
 
 
 def test_longer_training_leaves_the_price_of_the_second_task():
