@@ -735,18 +735,25 @@ def ahead_of(dataset, change, name):
         by_seed(experiment, setting, dataset)
         for experiment, setting in (("results", "paper"), ("results-changes", change))
     )
-    assert len(changed) >= 2
+    assert len(changed) == 3
     return [complete[s].measured(name) - changed[s].measured(name) for s in sorted(changed)]
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
 @pytest.mark.parametrize("change", ["no-wavelet-image-20", "no-noise", "random-directions"])
 def test_no_single_ingredient_is_worth_much(dataset, change):
-    assert all(abs(points) < 0.0035 for points in ahead_of(dataset, change, "test_accuracy"))
-    assert all(abs(decibels) < 0.25 for decibels in ahead_of(dataset, change, "test_psnr"))
+    assert all(abs(points) < 0.0021 for points in ahead_of(dataset, change, "test_accuracy"))
+    assert all(abs(decibels) < 0.21 for decibels in ahead_of(dataset, change, "test_psnr"))
+
+
+def test_ingredients_move_samples_of_clothes_by_up_to_a_fifth():
     distance = statistics.mean(levels(CLOTHES, "paper", "frechet_mixture_classes"))
-    moved = ahead_of(CLOTHES, change, "frechet_mixture_classes")
-    assert all(abs(x) < 0.22 * distance for x in moved)
+    moved = [
+        abs(x) / distance
+        for change in ("no-wavelet-image-20", "no-noise", "random-directions")
+        for x in ahead_of(CLOTHES, change, "frechet_mixture_classes")
+    ]
+    assert 0.18 < max(moved) < 0.21
 
 
 def test_a_wavelet_loss_makes_one_band_a_little_better():
@@ -783,10 +790,10 @@ def test_noise_in_training_makes_codes_larger():
         complete = by_seed("results", "paper", dataset)
         for seed, run in by_seed("results-changes", "no-noise", dataset).items():
             assert 2 < complete[seed].measured("spread") / run.measured("spread") < 2.4
-        assert all(4.4 < x < 5.6 for x in ahead_of(dataset, "no-noise", "psnr_codes_2"))
+        assert all(4.5 < x < 5.5 for x in ahead_of(dataset, "no-noise", "psnr_codes_2"))
         for size in ("0.25", "0.5", "1"):
             relative = ahead_of(dataset, "no-noise", f"psnr_codes_{size}_spreads")
-            least, most = (-0.1, 0.25) if dataset == DIGITS else (0.1, 0.5)
+            least, most = (0, 0.2) if dataset == DIGITS else (0.1, 0.45)
             assert all(least < x < most for x in relative)
         assert max(ahead_of(dataset, "no-noise", "test_psnr")) < 0
         assert max(ahead_of(dataset, "no-noise", "silhouette")) < -0.03

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from csae.claims import QUANTITIES, SEEDS, Comparison
 from csae.figures.charts import settings
-from csae.figures.results import NAMES, NOT_RUN, has, interval_words, name_of
+from csae.figures.results import NAMES, NOT_RUN, drawable, has, interval_words, name_of
 from csae.figures.style import INK, PALETTE, table
 from csae.records import Record, Spread
 
@@ -45,10 +45,8 @@ def ablations(
     for line, dataset in zip(axes, datasets, strict=True):
         for axis, name in zip(line, quantities, strict=True):
             rows = {name_of(change): _effect(change, name, runs, dataset) for change in changes}
-            settings(axis, rows, intervals=False)
+            settings(axis, {label: drawable(effect) for label, effect in rows.items()})
             for row, effect in enumerate(rows.values()):
-                if len(effect.values) >= SEEDS:  # fewer have intervals that hide all others
-                    axis.plot([effect.low, effect.high], [row, row], color=INK, linewidth=1)
                 if not effect.values:
                     where = axis.get_yaxis_transform()
                     words = axis.text(0.5, row, NOT_RUN, transform=where, size=7)

@@ -242,8 +242,7 @@ def _effect_panel(axis: Axes, rows: Sequence[_Row]) -> None:
     for row, (name, comparison, effect) in enumerate(rows):
         said = f"{effect.mean:+{quantity.form}}  {comparison.says(effect)}"
         axis.text(1.02, row, said, transform=axis.get_yaxis_transform(), va="center", fontsize=8)
-        if len(effect.values) < SEEDS:  # its interval would hide the others
-            effect = effect._replace(low=math.nan, high=math.nan)
+        effect = drawable(effect)
         opponent = f", {_opponent(comparison)}" if len(opponents) > 1 else ""
         shown[NAMES[name] + opponent] = effect
     settings(axis, shown)
@@ -256,6 +255,13 @@ def _effect_panel(axis: Axes, rows: Sequence[_Row]) -> None:
     axis.set_title(quantity.words + whom, fontsize=9, loc="left")
     axis.set_xlabel(f"ahead by{f' ({quantity.unit})' if quantity.unit else ''}", fontsize=8)
     axis.tick_params(labelsize=8)
+
+
+def drawable(effect: Spread) -> Spread:
+    """Return an effect without its interval if that of so few seeds would hide the others."""
+    if len(effect.values) < SEEDS:
+        return effect._replace(low=math.nan, high=math.nan)
+    return effect
 
 
 def _opponent(comparison: Comparison) -> str:
