@@ -66,7 +66,7 @@ _LIKELIHOODS: dict[str, dict[str, Any]] = {
     "optimal": {"likelihood": "gaussian-optimal"},
     **{
         f"std-{std}": {"likelihood": "gaussian", "likelihood_std": std}
-        for std in (0.05, 0.1, 0.2, 0.4)
+        for std in (0.05, 0.1, 0.2, 0.4, 0.8)
     },
 }
 VARIATIONAL = Experiment(
