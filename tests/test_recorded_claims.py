@@ -839,3 +839,46 @@ def test_longer_training_leaves_the_price_of_the_second_task():
     papers = statistics.mean(levels(DIGITS, "paper", "test_accuracy"))
     longs = [run.measured("test_accuracy") for run in by_seed("best", "best", DIGITS).values()]
     assert papers >= statistics.mean(longs)
+
+
+def likelihood(dataset, kind, name, measure):
+    (run,) = by_seed("results-variational", f"{kind}-{name}", dataset).values()
+    return run.measured(f"validation_{measure}" if measure in run.validation else measure)
+
+
+STDS = [f"std-{std}" for std in (0.8, 0.4, 0.2, 0.1, 0.05)]
+
+
+@pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
+@pytest.mark.parametrize("kind", ["vae", "cvae"])
+def test_a_likelihood_trades_fidelity_for_samples_from_the_prior(dataset, kind):
+    """What the text says of the curves, and why the two ends of them are tested."""
+    psnr, prior, mixture = (
+        {name: likelihood(dataset, kind, name, of) for name in (*STDS, "bernoulli", "optimal")}
+        for of in ("psnr", "frechet_prior", "frechet_mixture_classes")
+    )
+    assert [psnr[std] for std in STDS] == sorted(psnr[std] for std in STDS)
+    assert [prior[std] for std in STDS[1:]] == sorted(prior[std] for std in STDS[1:])
+    assert psnr["std-0.05"] - psnr["std-0.4"] > 2.4
+    assert prior["std-0.05"] > 2.5 * prior["std-0.4"]
+    # Wider than 0.4: other samples for the worse, but those of digits by a CVAE.
+    if (dataset, kind) == (DIGITS, "cvae"):
+        assert prior["std-0.8"] < prior["bernoulli"] < prior["std-0.4"]
+        assert psnr["bernoulli"] - psnr["std-0.8"] > 4
+    else:
+        assert min(prior, key=prior.get) == "bernoulli"
+        assert prior["std-0.8"] > prior["std-0.4"]
+    assert psnr["optimal"] > max(psnr.values()) - 0.02
+    assert mixture["optimal"] < 1.06 * min(mixture.values())
+    assert mixture["optimal"] < mixture["bernoulli"] * (1 if dataset == DIGITS else 0.35)
+
+
+@pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
+def test_a_faithful_cvae_hardly_needs_its_label(dataset):
+    """Its bound names the class of half of the digits, and of two thirds of the clothes."""
+    half = 0.53 if dataset == DIGITS else 0.69
+    optimal, bernoulli = (
+        likelihood(dataset, "cvae", name, "accuracy") for name in ("optimal", "bernoulli")
+    )
+    assert optimal == pytest.approx(half, abs=0.01)
+    assert bernoulli > optimal + 0.13

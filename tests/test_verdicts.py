@@ -1,6 +1,7 @@
 """Claims about the method: what an effect says, and what follows from several of them."""
 
 import dataclasses
+import itertools
 import math
 
 import matplotlib as mpl
@@ -314,3 +315,23 @@ def test_the_glance_shows_what_has_runs():
 def test_quantities_are_those_of_the_measures():
     measured = {name for run in claims.result_runs() for name in run.measures}
     assert set(QUANTITIES) - {"test_accuracy", "test_psnr"} <= measured
+
+
+def test_likelihoods_are_drawn_in_the_order_of_their_deviation():
+    mpl.use("agg")
+    runs = load_runs("results-variational")
+    figure = figures.likelihoods(runs, BOTH, ("prior", "mixture_classes"))
+    assert [axis.get_title() for axis in figure.axes] == ["digits", "clothes", "", ""]
+    for axis, (sampler, dataset) in zip(
+        figure.axes, itertools.product(("prior", "mixture_classes"), BOTH), strict=True
+    ):
+        here = [run for run in runs if run.dataset == dataset]
+        lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in axis.lines]
+        assert [len(across) for across, _ in lines] == [5, 1, 1] * 2
+        for kind, (across, up) in zip(("vae", "cvae"), lines[::3], strict=True):
+            for std, x, y in zip((0.05, 0.1, 0.2, 0.4, 0.8), across, up, strict=True):
+                (run,) = [run for run in here if run.setting == f"{kind}-std-{std}"]
+                assert (x, y) == (run.validation["psnr"], run.measured(f"frechet_{sampler}"))
+        low, high = axis.get_ylim()
+        assert low > high  # better is further up
+    plt.close(figure)

@@ -36,6 +36,7 @@ from csae.figures.geometry import (
     shadow_by_class,
 )
 from csae.figures.images import image_rows, show_row
+from csae.figures.likelihoods import likelihoods
 from csae.figures.pipeline import pipeline
 from csae.figures.results import (
     LOOKS,
@@ -78,6 +79,7 @@ __all__ = [
     "interval",
     "labelled_bars",
     "latent_noise",
+    "likelihoods",
     "measure_lines",
     "pipeline",
     "polygon_plane",

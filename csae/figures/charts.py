@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor
 
 from csae.figures.style import INK, PALETTE
@@ -154,3 +156,10 @@ def settings(
     names = [(labels or {}).get(setting, setting) for setting in spreads]
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def log_ticks(axis: Axis) -> None:
+    """Set plain ticks for a logarithmic scale that spans about one power of ten, or less."""
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
