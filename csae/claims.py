@@ -392,7 +392,7 @@ AIMS = (
     Claim(
         "A4",
         "",
-        "Its samples are closer to real images than those of VAE and CVAE at their best.",
+        "Its samples are closer to real images than those of VAEs, whatever their likelihood.",
         "fig-aims-effects",
         _against("ours", _LIKELIHOODS, "frechet_mixture_classes"),
     ),

@@ -608,7 +608,7 @@ def test_codes_are_compact_in_the_class_subspace_only(dataset, setting):
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
 def test_labels_make_codes_more_discriminative_and_reconstruction_less_compact(dataset):
-    assert min(pairs(dataset, "ours", "autoencoder", "probe_accuracy")) > 0.05
+    assert all(0.065 < x < 0.1 for x in pairs(dataset, "ours", "autoencoder", "probe_accuracy"))
     assert all(0 < x < 0.1 for x in pairs(dataset, "ours", "autoencoder", "silhouette"))
     for alone, both in itertools.product(
         levels(dataset, "classifier", "silhouette"), levels(dataset, "ours", "silhouette")
@@ -659,6 +659,9 @@ def test_without_labels_the_prior_of_a_vae_draws_better_than_a_gaussian_of_a_csa
         assert min(pairs(dataset, "paper", "vae", "frechet_gaussian_all")) > 0.2
     assert all(abs(x) < 0.25 for x in pairs(DIGITS, "paper", "vae", "frechet_mixture_all"))
     assert max(pairs(CLOTHES, "paper", "vae", "frechet_mixture_all")) < -1
+    for dataset in (DIGITS, CLOTHES):
+        best = levels(dataset, "paper", "frechet_mixture_all")
+        assert 2 * max(best) < min(levels(dataset, "vae", "frechet_prior"))
 
 
 def test_variational_samples_lie_among_real_images_and_cover_fewer_of_them():
@@ -698,8 +701,8 @@ def test_codes_spread_more_than_ten_times_as_far_as_the_noise(dataset, setting):
 
 
 def test_the_paper_s_form_is_not_the_state_of_the_art():
-    """On digits the best report has less than a third of its errors."""
-    assert min(100 - 100 * x for x in levels(DIGITS, "paper", "test_accuracy")) > 3 * 0.09
+    """On digits the best report has less than a quarter of its errors."""
+    assert min(100 - 100 * x for x in levels(DIGITS, "paper", "test_accuracy")) > 4 * 0.09
     assert max(100 * x for x in levels(CLOTHES, "paper", "test_accuracy")) < 96.7 - 3
     digits, clothes = (
         ahead_of(dataset, "classifier-paper", "test_accuracy") for dataset in (DIGITS, CLOTHES)
@@ -814,6 +817,8 @@ def test_accuracy_on_noisy_images_is_a_matter_of_luck():
         assert all(0.4 < value < 0.75 for value in kept)
     seeds = levels(DIGITS, "ours", "accuracy_pixels_0.2")
     assert max(seeds) - min(seeds) > 0.2
+    behind = ahead_of(DIGITS, "no-noise", "accuracy_pixels_0.2")
+    assert max(behind) < 0 < mean_interval(behind)[2]
 
 
 def test_random_directions_do_nearly_as_well():
@@ -886,3 +891,40 @@ def test_a_faithful_cvae_hardly_needs_its_label(dataset):
     )
     assert optimal == pytest.approx(half, abs=0.01)
     assert bernoulli > optimal + 0.13
+
+
+@pytest.mark.parametrize(("dataset", "least", "most"), [(DIGITS, 1, 1.5), (CLOTHES, 0.5, 0.9)])
+@pytest.mark.parametrize("setting", ["vae-optimal", "cvae-optimal"])
+def test_a_gaussian_likelihood_is_as_faithful_as_an_autoencoder(dataset, least, most, setting):
+    """And its samples from mixtures are about as good as those of the paper's form."""
+    assert all(least < -x < most for x in ahead_of(dataset, setting, "test_psnr"))
+    assert max(ahead_of(dataset, setting, "ssim")) < 0
+    runs = by_seed("results-changes", setting, dataset).values()
+    alone = statistics.mean(levels(dataset, "autoencoder", "test_psnr"))
+    assert all(abs(run.measured("test_psnr") - alone) < 0.2 for run in runs)
+    mine = statistics.mean(levels(dataset, "paper", "frechet_mixture_classes"))
+    assert all(abs(x) < 0.2 * mine for x in ahead_of(dataset, setting, "frechet_mixture_classes"))
+    classes = "test_accuracy" if setting == "cvae-optimal" else "probe_accuracy"
+    assert all(run.measured(classes) < 0.93 for run in runs)
+    bernoulli = max(levels(dataset, setting.removesuffix("-optimal"), "frechet_prior"))
+    assert all(run.measured("frechet_prior") > 1.8 * bernoulli for run in runs)
+
+
+def test_samples_of_clothes_are_no_closer_than_those_of_a_gaussian_likelihood():
+    """Of this book's form; on digits nothing can be said."""
+    ours = by_seed("results", "ours", CLOTHES)
+    for setting in ("vae-optimal", "cvae-optimal"):
+        others = by_seed("results-changes", setting, CLOTHES)
+        assert len(others) == 3
+        assert all(
+            run.measured("frechet_mixture_classes") < ours[seed].measured("frechet_mixture_classes")
+            for seed, run in others.items()
+        )
+
+
+def test_two_networks_have_two_thirds_more_parameters_than_one():
+    one, *two = (
+        by_seed("results", setting, DIGITS)[0].parameters
+        for setting in ("ours", "classifier", "autoencoder")
+    )
+    assert sum(two) / one == pytest.approx(5 / 3, abs=0.02)

@@ -159,7 +159,8 @@ def settings(
 
 
 def log_ticks(axis: Axis) -> None:
-    """Set plain ticks for a logarithmic scale that spans about one power of ten, or less."""
-    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    """Set plain ticks for what a logarithmic scale shows: two powers of ten, or less."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if high < 20 * low else (1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
