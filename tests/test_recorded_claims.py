@@ -944,3 +944,20 @@ def test_two_networks_have_two_thirds_more_parameters_than_one():
         for setting in ("ours", "classifier", "autoencoder")
     )
     assert sum(two) / one == pytest.approx(5 / 3, abs=0.02)
+
+
+def test_without_labels_samples_of_clothes_are_about_a_tenth_further_away():
+    complete = by_seed("results", "paper", CLOTHES)
+    mine = statistics.mean(levels(CLOTHES, "paper", "frechet_mixture_classes"))
+    for experiment, setting in (("results", "autoencoder"), ("results-changes", "vae-optimal")):
+        behind = [
+            run.measured("frechet_mixture_classes")
+            - complete[seed].measured("frechet_mixture_classes")
+            for seed, run in by_seed(experiment, setting, CLOTHES).items()
+        ]
+        mean, low, _ = mean_interval(behind)
+        assert 0.05 * mine < mean < 0.15 * mine
+        assert low < 0
+    # With a label the same likelihood is not behind.
+    for run in by_seed("results-changes", "cvae-optimal", CLOTHES).values():
+        assert run.measured("frechet_mixture_classes") < mine
