@@ -536,16 +536,21 @@ CLOTHES, DIGITS = "fashion-mnist", "mnist"
 BOTH_TASKS = ("paper", "ours", "linear-head")
 
 
+def of(setting, dataset):
+    """Records of a setting by seed, whichever of the two experiments has it."""
+    return by_seed("results", setting, dataset) or by_seed("results-changes", setting, dataset)
+
+
 def pairs(dataset, new, old, name, old_name=None):
     """What one setting is ahead of another, seed by seed; not one of them is left out."""
-    runs, others = (by_seed("results", setting, dataset) for setting in (new, old))
+    runs, others = (of(setting, dataset) for setting in (new, old))
     seeds = sorted(runs.keys() & others.keys())
     assert seeds
     return [runs[s].measured(name) - others[s].measured(old_name or name) for s in seeds]
 
 
 def levels(dataset, setting, name):
-    return [run.measured(name) for run in by_seed("results", setting, dataset).values()]
+    return [run.measured(name) for run in of(setting, dataset).values()]
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
@@ -730,34 +735,21 @@ def test_this_book_s_form_reaches_a_part_of_its_aims():
     assert min(confirmed) > -0.02
     confirmed = pairs(CLOTHES, "ours", "ours", "confirmed_mixture_classes", "judge_accuracy")
     assert max(confirmed) < -0.03
-    ours = by_seed("results", "ours", DIGITS)
-    for old, shown in (
-        ("vae", False),
-        ("cvae", True),
-        ("vae-optimal", True),
-        ("cvae-optimal", False),
-    ):
-        experiment = "results-changes" if old.endswith("optimal") else "results"
-        others = by_seed(experiment, old, DIGITS)
-        closer = [
-            others[seed].measured("frechet_mixture_classes")
-            - run.measured("frechet_mixture_classes")
-            for seed, run in ours.items()
-        ]
+    # Behind, and a smaller distance is better.
+    shown = {"vae": False, "cvae": True, "vae-optimal": True, "cvae-optimal": False}
+    for old, leads in shown.items():
+        closer = pairs(DIGITS, old, "ours", "frechet_mixture_classes")
         assert 0 < statistics.mean(closer) < 0.1
-        assert (mean_interval(closer)[1] > 0) == shown
-    for old in ("vae", "cvae"):  # behind, and a smaller distance is better
+        assert (mean_interval(closer)[1] > 0) == leads
+    for old in ("vae", "cvae"):
         assert min(pairs(CLOTHES, old, "ours", "frechet_mixture_classes")) > 0.5
 
 
 def ahead_of(dataset, change, name):
     """What the paper's form is ahead of itself with one thing changed, seed by seed."""
-    complete, changed = (
-        by_seed(experiment, setting, dataset)
-        for experiment, setting in (("results", "paper"), ("results-changes", change))
-    )
-    assert len(changed) == 3
-    return [complete[s].measured(name) - changed[s].measured(name) for s in sorted(changed)]
+    ahead = pairs(dataset, "paper", change, name)
+    assert len(ahead) == 3
+    return ahead
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
@@ -888,6 +880,10 @@ def test_a_likelihood_trades_fidelity_for_samples_from_the_prior(dataset, kind):
     if (dataset, kind) == (DIGITS, "cvae"):
         assert prior["std-0.8"] < prior["bernoulli"] < prior["std-0.4"]
         assert psnr["bernoulli"] - psnr["std-0.8"] > 4
+        covered, other = (
+            likelihood(dataset, kind, name, "recall_prior") for name in ("std-0.8", "bernoulli")
+        )
+        assert covered < 0.4 < 0.85 < other
     else:
         assert min(prior, key=prior.get) == "bernoulli"
         assert prior["std-0.8"] > prior["std-0.4"]
@@ -898,7 +894,7 @@ def test_a_likelihood_trades_fidelity_for_samples_from_the_prior(dataset, kind):
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
 def test_a_faithful_cvae_hardly_needs_its_label(dataset):
-    """Its bound names the class of half of the digits, and of two thirds of the clothes."""
+    """Its bound is right for little more than half of the digits, and two thirds of the clothes."""
     half = 0.53 if dataset == DIGITS else 0.69
     optimal, bernoulli = (
         likelihood(dataset, "cvae", name, "accuracy") for name in ("optimal", "bernoulli")
@@ -925,15 +921,12 @@ def test_a_gaussian_likelihood_is_as_faithful_as_an_autoencoder(dataset, least, 
 
 
 def test_samples_of_clothes_are_no_closer_than_those_of_a_gaussian_likelihood():
-    """Of this book's form; on digits nothing can be said."""
-    ours = by_seed("results", "ours", CLOTHES)
+    """Of this book's form, in no pair; with single Gaussians, on digits, all CSAEs are."""
     for setting in ("vae-optimal", "cvae-optimal"):
-        others = by_seed("results-changes", setting, CLOTHES)
-        assert len(others) == 3
-        assert all(
-            run.measured("frechet_mixture_classes") < ours[seed].measured("frechet_mixture_classes")
-            for seed, run in others.items()
-        )
+        behind = pairs(CLOTHES, "ours", setting, "frechet_mixture_classes")
+        assert len(behind) == 3
+        assert min(behind) > 0
+        assert max(ahead_of(DIGITS, setting, "frechet_gaussian_classes")) < -0.08
 
 
 def test_two_networks_have_two_thirds_more_parameters_than_one():
@@ -945,17 +938,10 @@ def test_two_networks_have_two_thirds_more_parameters_than_one():
 
 
 def test_without_labels_samples_of_clothes_are_about_a_tenth_further_away():
-    complete = by_seed("results", "paper", CLOTHES)
     mine = statistics.mean(levels(CLOTHES, "paper", "frechet_mixture_classes"))
-    for experiment, setting in (("results", "autoencoder"), ("results-changes", "vae-optimal")):
-        behind = [
-            run.measured("frechet_mixture_classes")
-            - complete[seed].measured("frechet_mixture_classes")
-            for seed, run in by_seed(experiment, setting, CLOTHES).items()
-        ]
-        mean, low, _ = mean_interval(behind)
+    for setting in ("autoencoder", "vae-optimal"):
+        mean, low, _ = mean_interval(pairs(CLOTHES, setting, "paper", "frechet_mixture_classes"))
         assert 0.05 * mine < mean < 0.15 * mine
         assert low < 0
     # With a label the same likelihood is not behind.
-    for run in by_seed("results-changes", "cvae-optimal", CLOTHES).values():
-        assert run.measured("frechet_mixture_classes") < mine
+    assert max(levels(CLOTHES, "cvae-optimal", "frechet_mixture_classes")) < mine
