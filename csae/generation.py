@@ -3,7 +3,7 @@
 A decoder turns any code into an image; what it has learned is to decode the codes of training
 images. So a sampler learns where these lie, each class by itself or all together.
 
-Taught in the chapter on generation.
+Taught in the chapter on variational autoencoders.
 """
 
 from __future__ import annotations

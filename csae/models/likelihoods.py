@@ -3,7 +3,7 @@
 A pixel is one of the 28x28 of a data set's images, on the scale [0, 1]; the padding is no data, and
 no term counts it.
 
-Taught in the chapter on results.
+Taught in the chapter on variational autoencoders.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The bound on log p(x) is E[log p(x|z)] - KL(q(z|x) | N(0, I)), both terms summed over dimensions
 (Kingma and Welling 2014).
 
-Taught in the chapter on results.
+Taught in the chapter on variational autoencoders.
 """
 
 from __future__ import annotations
