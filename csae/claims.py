@@ -203,24 +203,6 @@ class Verdict(NamedTuple):
         return f"{self.word}{so_far} ({', '.join(parts)})"
 
 
-def tally(claim: Claim, runs: Sequence[Record]) -> dict[str, int]:
-    """Count on which side of its limit the seeds of each comparison lie, whatever their number.
-
-    It is no verdict: one seed is on one side of it always.
-
-    Returns:
-        How many comparisons, each on each data set, have all seeds ``"ahead"``, all ``"behind"``,
-        or ``"both"``; those without runs are left out.
-    """
-    found = {"ahead": 0, "behind": 0, "both": 0}
-    for comparison in claim.comparisons:
-        for effect in comparison.effects(runs).values():
-            sides = {value > -comparison.margin for value in effect.values}
-            if sides:
-                found["both" if len(sides) > 1 else "ahead" if True in sides else "behind"] += 1
-    return found
-
-
 def verdict(claim: Claim, runs: Sequence[Record]) -> Verdict:
     """Return the verdict of the records on a claim, by the rule of `Verdict`."""
     counts: dict[Says, int] = dict.fromkeys((*SIDES, *_MISSING), 0)

@@ -146,18 +146,6 @@ def test_a_verdict_says_what_is_missing(make):
     assert str(found) == "supported so far, runs missing for 2 of 3 (1 for)"
 
 
-def test_a_tally_counts_sides_without_judging_them(make):
-    runs = [*make("paper", "test_accuracy", [0.9]), *make("classifier", "test_accuracy", [0.8])]
-    for dataset, new in (("fashion-mnist", [0.7, 0.9]), ("emnist-letters", [0.7995, 0.7995])):
-        runs += make("paper", "test_accuracy", new, dataset)
-        runs += make("classifier", "test_accuracy", [0.8, 0.8], dataset)
-    claim = Claim("X1", "", "It is better.", "fig-x", (accuracy(),))
-    assert claims.tally(claim, runs) == {"ahead": 1, "behind": 1, "both": 1}
-    forgiving = Claim("X1", "", "It is as good.", "fig-x", (accuracy(margin=0.1),))
-    assert claims.tally(forgiving, runs) == {"ahead": 2, "behind": 0, "both": 1}
-    assert claims.tally(claim, []) == {"ahead": 0, "behind": 0, "both": 0}
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -225,8 +213,7 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
     assert line.endswith(": **for** | not run yet | not run yet |")
     verdicts = figures.verdicts_table((claim,), runs).splitlines()[-1]
     assert verdicts == (
-        "| RQ1 | X1 | It is better. | supported so far, runs missing for 2 of 3 (1 for) "
-        "| 1 all ahead |"
+        "| RQ1 | X1 | It is better. | supported so far, runs missing for 2 of 3 (1 for) |"
     )
     shown = figures.results_table(
         [run for run in runs if run.dataset == "mnist"],
@@ -236,6 +223,19 @@ def test_figures_and_tables_say_what_has_not_been_run(make):
     assert shown.splitlines()[0] == "|  | paper, 3 seeds | alone, 3 seeds | RAE, 0 seeds |"
     assert shown.splitlines()[2] == "| accuracy (%) | 82.00 ± 2.47 | 81.00 ± 2.48 | not run yet |"
     assert shown.splitlines()[3] == "| PSNR (dB) | – | – | not run yet |"
+
+
+def test_a_bar_shows_shares_of_the_comparisons_that_have_runs(make):
+    mpl.use("agg")
+    runs = [*runs_of(make, {"mnist": 1})]
+    two = (accuracy(), accuracy(margin=-3))  # one point ahead, and not three
+    claim = Claim("X1", "RQ1", "It is better.", "fig-x", two)
+    figure = figures.verdicts((claim,), runs)
+    (axis,) = figure.axes
+    widths = [container.patches[0].get_width() for container in axis.containers]
+    assert widths == [50, 0, 50]
+    assert [text.get_text() for text in axis.texts] == ["1", "", "1"]
+    plt.close(figure)
 
 
 def test_comparisons_that_differ_in_their_opponent_share_a_panel(make):

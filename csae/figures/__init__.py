@@ -48,6 +48,7 @@ from csae.figures.results import (
     effects_table,
     glance,
     results_table,
+    verdicts,
     verdicts_table,
 )
 from csae.figures.style import INK, PALETTE, table, use_style
@@ -99,5 +100,6 @@ __all__ = [
     "tries",
     "two_probabilities",
     "use_style",
+    "verdicts",
     "verdicts_table",
 ]

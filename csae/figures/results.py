@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from csae.claims import QUANTITIES, SEEDS, Claim, Comparison, tally, verdict
+from csae.claims import QUANTITIES, SEEDS, SIDES, Claim, Comparison, verdict
 from csae.evaluation import mean_interval
 from csae.figures.charts import log_ticks, settings
 from csae.figures.style import INK, PALETTE, table
@@ -315,22 +315,49 @@ def interval_words(effect: Spread, form: str) -> str:
 
 
 def verdicts_table(claims: Iterable[Claim], runs: Sequence[Record]) -> str:
-    """Return the verdict on each claim, and on which side its seeds lie, in Markdown."""
-    rows = []
-    for claim in claims:
-        words = {"ahead": "all ahead", "behind": "all behind", "both": "divided"}
-        sides = [f"{count} {words[side]}" for side, count in tally(claim, runs).items() if count]
-        rows.append(
-            (
-                claim.question,
-                "–" if claim.id == claim.question else claim.id,
-                claim.text,
-                str(verdict(claim, runs)),
-                ", ".join(sides) or NOT_RUN,
-            )
+    """Return the verdict on each claim in Markdown."""
+    rows = [
+        (
+            claim.question,
+            "–" if claim.id == claim.question else claim.id,
+            claim.text,
+            str(verdict(claim, runs)),
         )
-    titles = ("question", "claim", "what is claimed", "verdict", "seeds of each comparison")
-    return table(titles, rows)
+        for claim in claims
+    ]
+    return table(("question", "claim", "what is claimed", "verdict"), rows)
+
+
+def verdicts(claims: Iterable[Claim], runs: Sequence[Record]) -> Figure:
+    """Draw how many comparisons speak for each claim, leave it open, and speak against it.
+
+    Bars are shares of those that have their runs; the numbers in them are counts.
+
+    Args:
+        claims: A bar each, from above.
+        runs: Records, as `csae.claims.result_runs` returns them.
+    """
+    found = {claim.id: verdict(claim, runs) for claim in claims}
+    figure, axis = plt.subplots(figsize=(6.8, 0.9 + 0.34 * len(found)))
+    starts = [0.0] * len(found)
+    # Blue and orange differ for everybody, and what is open is hatched.
+    for side, colour, hatch in zip(SIDES, (0, 7, 6), ("", "////", ""), strict=True):
+        counts = [one.counts[side] for one in found.values()]
+        known = [sum(one.counts[s] for s in SIDES) or 1 for one in found.values()]
+        shares = [100 * count / total for count, total in zip(counts, known, strict=True)]
+        bars = axis.barh(list(found), shares, left=starts, color=PALETTE[colour], label=side)
+        for bar in bars:
+            bar.set(hatch=hatch, edgecolor="white")
+        words = [str(count or "") for count in counts]
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+        for text in axis.bar_label(bars, words, label_type="center", fontsize=9):
+            if text.get_text():
+                text.set_bbox(box)
+        starts = [start + share for start, share in zip(starts, shares, strict=True)]
+    axis.invert_yaxis()
+    axis.set(xlabel="comparisons (%)", xlim=(0, 100))
+    axis.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=9)
+    return figure
 
 
 def results_table(
