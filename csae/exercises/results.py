@@ -103,5 +103,5 @@ def check_frechet(answer: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor | fl
     floor = frechet_distance(same[:250], same[250:])
     return (
         "Equal Gaussians are at distance zero; two samples of 250 from the same one, in two "
-        f"dimensions, at {floor:.3f}. That is why the floor stands beside each distance."
+        f"dimensions, at {floor:.3f}. That is why it is read beside that of real images."
     )
