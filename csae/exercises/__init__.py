@@ -42,12 +42,13 @@ from csae.exercises.noise import (
     check_probe,
     check_warm_up,
 )
-from csae.exercises.results import check_frechet, check_says
+from csae.exercises.results import check_says
 from csae.exercises.training import (
     check_gap_above,
     check_one_cycle_rate,
     check_roof_speed,
 )
+from csae.exercises.variational import check_frechet
 from csae.exercises.wavelets import (
     check_edge_loss,
     check_undo_haar,

@@ -10,6 +10,7 @@ from tests.mistakes import (
     noise,
     results,
     training,
+    variational,
     wavelets,
 )
 
@@ -23,5 +24,6 @@ MISTAKES = [
     *distributed.MISTAKES,
     *muon.MISTAKES,
     *comparing.MISTAKES,
+    *variational.MISTAKES,
     *results.MISTAKES,
 ]
