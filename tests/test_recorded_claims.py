@@ -11,6 +11,7 @@ import statistics
 
 import pytest
 
+from csae.claims import CLAIMS, SIDES, result_runs, verdict
 from csae.data import Augmentation
 from csae.evaluation import mean_interval, smallest_effect
 from csae.recipes import recipe
@@ -563,13 +564,16 @@ def test_two_tasks_cost_about_a_decibel_and_tenths_of_a_point(dataset, setting):
         assert -0.55 < 100 * points < 0.2
 
 
+@pytest.mark.parametrize(
+    ("dataset", "low", "high"), [(DIGITS, 1.2, 1.85), (LETTERS, 1.15, 1.3), (CLOTHES, 1, 1.1)]
+)
 @pytest.mark.parametrize("setting", BOTH_TASKS)
-def test_on_digits_two_tasks_make_up_to_twice_the_errors_of_one(setting):
+def test_in_errors_two_tasks_cost_most_on_digits(setting, dataset, low, high):
     errors, alone = (
-        1 - statistics.mean(levels(DIGITS, name, "test_accuracy"))
+        1 - statistics.mean(levels(dataset, name, "test_accuracy"))
         for name in (setting, "classifier")
     )
-    assert alone < errors < 2.1 * alone
+    assert low < errors / alone < high
 
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
@@ -603,13 +607,86 @@ def test_on_letters_fixed_centroids_are_more_compact_and_no_more_accurate():
         for name in ("ours", "linear-head")
     )
     assert 1.6 < fixed / head < 2
-    assert all(0 < x < 0.006 for x in pairs(LETTERS, "linear-head", "ours", "test_accuracy"))
+    ahead = pairs(LETTERS, "linear-head", "ours", "test_accuracy")
+    assert all(0.002 < x < 0.0055 for x in ahead)
+    assert mean_interval(ahead)[1] > 0
+    assert max(pairs(LETTERS, "paper", "linear-head", "silhouette")) < 0
     for setting in ("paper", "ours"):
         whole, inside = (
             levels(LETTERS, setting, name) for name in ("silhouette", "class_subspace_silhouette")
         )
         assert all(0.03 < value < 0.07 for value in whole)
         assert all(b > 2 * a for a, b in zip(whole, inside, strict=True))
+
+
+def test_on_letters_class_means_of_the_head_are_more_even_and_nearer():
+    assert max(pairs(LETTERS, "linear-head", "ours", "class_subspace_equiangularity")) < 0
+    between, within = (
+        statistics.mean(levels(LETTERS, "ours", f"class_subspace_{name}"))
+        / statistics.mean(levels(LETTERS, "linear-head", f"class_subspace_{name}"))
+        for name in ("between", "within")
+    )
+    assert between > 1.25
+    assert 0.9 < within < 1.1
+
+
+@pytest.mark.parametrize("dataset", [DIGITS, CLOTHES, LETTERS])
+@pytest.mark.parametrize("setting", BOTH_TASKS)
+def test_silhouettes_are_below_a_fifth_and_larger_in_the_class_subspace(dataset, setting):
+    whole, inside = (
+        levels(dataset, setting, name) for name in ("silhouette", "class_subspace_silhouette")
+    )
+    assert max(whole) < 0.2
+    assert all(b > a for a, b in zip(whole, inside, strict=True))
+
+
+def test_distances_between_real_images_differ_by_set():
+    for dataset, low, high in ((DIGITS, 0, 0.02), (CLOTHES, 0, 0.02), (LETTERS, 0.5, 0.6)):
+        assert all(low < x < high for x in levels(dataset, "paper", "frechet_validation"))
+
+
+def test_on_clothes_single_gaussians_suit_the_better_likelihood_too():
+    assert min(pairs(CLOTHES, "paper", "cvae-optimal", "frechet_gaussian_classes")) > 0
+
+
+def test_an_autoencoder_draws_letters_as_well_with_mixtures_only():
+    mine = statistics.mean(levels(LETTERS, "paper", "frechet_mixture_classes"))
+    for csae in ("paper", "ours"):
+        level = pairs(LETTERS, csae, "autoencoder", "frechet_mixture_classes")
+        assert all(abs(x) < 0.15 * mine for x in level)
+        assert min(pairs(LETTERS, "autoencoder", csae, "frechet_gaussian_classes")) > 0.9
+        assert max(pairs(LETTERS, "autoencoder", csae, "confirmed_mixture_classes")) < -0.015
+
+
+def test_c6_is_decided_against_weaker_opponents():
+    """Of the twelve comparisons with σ-models one is for it, six open, five against."""
+    (claim,) = (claim for claim in CLAIMS if claim.id == "C6")
+    strong = tuple(c for c in claim.comparisons if c.old.endswith("-optimal"))
+    counts = verdict(dataclasses.replace(claim, comparisons=strong), result_runs()).counts
+    assert [counts[side] for side in SIDES] == [1, 6, 5]
+    assert sum(counts.values()) == 12
+
+
+def test_on_clothes_this_book_s_form_is_a_third_further_than_a_sigma_cvae():
+    mine, other = (
+        statistics.mean(levels(CLOTHES, name, "frechet_mixture_classes"))
+        for name in ("ours", "cvae-optimal")
+    )
+    assert 1.25 < mine / other < 1.4
+
+
+def test_on_letters_ssim_shows_no_order_against_a_vae():
+    _, low, high = mean_interval(pairs(LETTERS, "paper", "vae", "ssim"))
+    assert low < 0 < high
+
+
+@pytest.mark.parametrize(
+    ("dataset", "right", "faithful"),
+    [(DIGITS, "paper", "ours"), (LETTERS, "paper", "ours"), (CLOTHES, "ours", "paper")],
+)
+def test_the_form_with_fewer_errors_is_less_faithful(dataset, right, faithful):
+    assert statistics.mean(pairs(dataset, right, faithful, "test_accuracy")) > 0
+    assert all(-0.5 < x < 0 for x in pairs(dataset, right, faithful, "test_psnr"))
 
 
 def test_on_letters_labels_and_reconstruction_do_what_they_do_elsewhere():
@@ -632,12 +709,6 @@ def test_samples_of_letters_are_ahead_of_vaes_with_the_same_sampler_for_each_cla
     assert min(pairs(LETTERS, "vae", "paper", "frechet_mixture_all")) > 0.5
     assert min(pairs(LETTERS, "paper", "vae", "frechet_gaussian_all", "frechet_prior")) > 0.5
     assert min(pairs(LETTERS, "cvae", "paper", "frechet_prior", "frechet_gaussian_classes")) > 3
-
-
-def test_the_paper_s_form_names_more_letters_and_digits_rightly_for_a_fraction_of_a_decibel():
-    for dataset in (DIGITS, LETTERS):
-        assert statistics.mean(pairs(dataset, "paper", "ours", "test_accuracy")) > 0
-        assert all(-0.5 < x < 0 for x in pairs(dataset, "paper", "ours", "test_psnr"))
 
 
 def test_the_judge_confirms_fewer_letters_than_it_names():
@@ -910,7 +981,15 @@ def test_random_directions_do_nearly_as_well():
         assert statistics.mean(ahead_of(dataset, "random-directions", "test_accuracy")) < 0.0005
 
 
+def test_pixel_noise_on_digits_leaves_the_form_without_noise_ahead():
+    behind = ahead_of(DIGITS, "no-noise", "accuracy_pixels_0.2")
+    assert max(behind) < 0
+    assert statistics.mean(behind) == pytest.approx(-0.13, abs=0.005)
+
+
 def test_random_directions_name_more_clothes_rightly_under_latent_noise():
+    """And keep more of the PSNR of digits."""
+    assert mean_interval(ahead_of(DIGITS, "random-directions", "psnr_codes_2"))[2] < 0
     assert mean_interval(ahead_of(CLOTHES, "random-directions", "accuracy_codes_2"))[2] < 0
 
 
