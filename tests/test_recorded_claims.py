@@ -993,6 +993,18 @@ def test_random_directions_name_more_clothes_rightly_under_latent_noise():
     assert mean_interval(ahead_of(CLOTHES, "random-directions", "accuracy_codes_2"))[2] < 0
 
 
+@pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
+def test_the_distance_makes_classes_compact_and_costs_fidelity(dataset):
+    """By a fifth of the silhouette's scale, for a quarter to half a decibel."""
+    change = "distance-in-class-subspace"
+    inside = ahead_of(dataset, change, "class_subspace_silhouette")
+    assert all(-0.26 < x < -0.17 for x in inside)
+    assert all(0.24 < x < 0.52 for x in ahead_of(dataset, change, "test_psnr"))
+    accuracy = ahead_of(dataset, change, "test_accuracy")
+    assert mean_interval(accuracy)[1] < 0 < mean_interval(accuracy)[2]
+    assert dataset != DIGITS or max(accuracy) < 0
+
+
 def test_longer_training_leaves_the_price_of_the_second_task():
     for dataset, epochs, least, most in ((DIGITS, 20, 0.05, 0.2), (CLOTHES, 40, 0.5, 1)):
         assert all(0.9 < x < 1.2 for x in leads_of_twins("best", dataset).values())
