@@ -1,5 +1,6 @@
 """A run that is killed before a file operation goes on, or begins anew; nothing is left."""
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -8,7 +9,10 @@ import pytest
 
 from csae import cli, runs
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+if "forkserver" not in multiprocessing.get_all_start_methods():
+    pytest.skip("needs a server that forks", allow_module_level=True)
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["csae.cli"])  # once for all children
 TINY = [
     "--dataset", "mnist", "--sample", "--epochs", "1", "--images-per-epoch", "64",
     "--batch-size", "32", "--widths", "8", "8", "--threads", "1", "--accelerator", "cpu",
@@ -23,26 +27,21 @@ def in_child(arguments, folder, kill_at=None):
 
     It is killed just before its file operation of that number; 137 says so.
     """
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.dup2(write, 1)
-            os.dup2(write, 2)
-            sys.stdout = sys.stderr = open(write, "w")  # noqa: SIM115
-            if kill_at is not None:
-                watch(str(folder), kill_at)
-            status = cli.main(arguments)
-        except BaseException as error:  # a traceback would be that of the forked test run
-            print(f"{type(error).__name__}: {error}")
-            status = 99
-        sys.stdout.flush()
-        os._exit(status)
-    os.close(write)
-    with open(read) as pipe:
-        said = pipe.read()
-    _, status = os.waitpid(child, 0)
-    return (137 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)), said
+    said = folder.parent / "said.txt"
+    # Not a fork of this process, as PyTorch may have started threads in it.
+    child = FORKED.Process(target=child_main, args=(arguments, folder, said, kill_at))
+    child.start()
+    child.join()
+    return (137 if child.exitcode == -signal.SIGKILL else child.exitcode), said.read_text()
+
+
+def child_main(arguments, folder, said, kill_at):
+    with open(said, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    if kill_at is not None:
+        watch(str(folder), kill_at)
+    sys.exit(cli.main(arguments))
 
 
 def watch(folder, kill_at):
