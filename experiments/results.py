@@ -22,6 +22,7 @@ OURS = {
     "emnist-letters": _HANDWRITING,
 }
 BOTH = ("mnist", "fashion-mnist")
+_ON_PAGE = {"epochs": 2, "batch_size": 64}
 
 # The three forms of the method; as the recipes of these names, but for the budget.
 PAPER: dict[str, Any] = {"smoothing": 0.1, "reconstruction_weight": 10.0, "wavelet_weight": 10.0}
@@ -123,7 +124,7 @@ RESULTS = Experiment(
     _FIRST,
     datasets=BOTH,
     seeds=(0, 1, 2, 3, 4),
-    sample={"epochs": 2, "batch_size": 64},  # on a page
+    sample=_ON_PAGE,
     measure=result_measures(),
     needs=pretrained_judge,
     tested=True,
@@ -154,6 +155,7 @@ CHANGES = Experiment(
         "cvae-optimal": {**CVAE, **_LIKELIHOODS["optimal"]},
     },
     datasets=BOTH,
+    sample=_ON_PAGE,
     measure=result_measures(),
     needs=pretrained_judge,
     tested=True,

@@ -170,9 +170,10 @@ def test_each_comparison_is_planned(claim):
 
 @pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.id)
 def test_each_claim_is_drawn(claim):
-    notebook = nbformat.read(ROOT / "book" / "results.ipynb", 4)
     names = {
-        cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in notebook.cells
+        cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+        for chapter in ("results", "ingredients")
+        for cell in nbformat.read(ROOT / "book" / f"{chapter}.ipynb", 4).cells
     }
     assert claim.figure in names
 

@@ -23,6 +23,7 @@ from csae.exercises.distributed import (
     check_own_images,
     check_sent_bytes,
 )
+from csae.exercises.ingredients import check_noise_std
 from csae.exercises.losses import (
     check_class_part,
     check_nearest_by_product,
@@ -71,6 +72,7 @@ __all__ = [
     "check_largest_fall",
     "check_nearest_by_product",
     "check_noise_budget",
+    "check_noise_std",
     "check_one_cycle_rate",
     "check_orthogonal_simplices",
     "check_own_images",

@@ -32,6 +32,7 @@ LOOKS = {
     "cvae": ("CVAE", 5, "v"),
     "vae-optimal": ("σ-VAE", 6, ">"),
     "cvae-optimal": ("σ-CVAE", 5, "<"),
+    "rae": ("RAE", 7, "p"),
 }
 CHANGES = {
     "classifier-paper": "classifier with the paper's smoothing",

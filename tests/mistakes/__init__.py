@@ -4,6 +4,7 @@ from tests.mistakes import (
     centroids,
     comparing,
     distributed,
+    ingredients,
     losses,
     muon,
     networks,
@@ -26,4 +27,5 @@ MISTAKES = [
     *comparing.MISTAKES,
     *variational.MISTAKES,
     *results.MISTAKES,
+    *ingredients.MISTAKES,
 ]
