@@ -1052,6 +1052,22 @@ def test_the_distance_makes_classes_compact_and_costs_fidelity(dataset):
     assert dataset != DIGITS or max(accuracy) < 0
 
 
+@pytest.mark.parametrize(("dataset", "decibels"), [(DIGITS, 6.5), (CLOTHES, 4)])
+def test_the_published_code_s_form_is_compact_and_unfaithful(dataset, decibels):
+    """Its accuracy is not clearly different; its samples are further by a factor of four."""
+    change = "published-code"
+    assert min(ahead_of(dataset, change, "test_psnr")) > decibels
+    for name in ("silhouette", "class_subspace_silhouette"):
+        assert max(ahead_of(dataset, change, name)) < -0.2
+    _, low, high = mean_interval(ahead_of(dataset, change, "test_accuracy"))
+    assert low < 0 < high
+    one, other = (
+        statistics.mean(levels(dataset, form, "frechet_mixture_classes"))
+        for form in ("paper", change)
+    )
+    assert other / one == pytest.approx(4, abs=0.5)
+
+
 def test_longer_training_leaves_the_price_of_the_second_task():
     for dataset, epochs, least, most in ((DIGITS, 20, 0.05, 0.2), (CLOTHES, 40, 0.5, 1)):
         assert all(0.9 < x < 1.2 for x in leads_of_twins("best", dataset).values())
