@@ -266,7 +266,7 @@ def test_stretch_goes_on_falling_in_one_seed_and_returns_in_the_other():
 
 
 def test_the_record_of_the_pretrained_model_rose_until_its_end():
-    """History: did it still improve at the end? "Here, slightly." The rate went to zero."""
+    """It still improved a little at the end, when the rate had gone to zero."""
     (record,) = load_runs("first-models", "fashion-mnist")
     seen = [epoch["validation_accuracy"] for epoch in record.history]
     assert seen[0] < 0.87 < 0.93 < seen[-1]
