@@ -1068,6 +1068,24 @@ def test_the_published_code_s_form_is_compact_and_unfaithful(dataset, decibels):
     assert other / one == pytest.approx(4, abs=0.5)
 
 
+@pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
+def test_a_regularised_autoencoder_is_an_autoencoder_of_smaller_codes(dataset):
+    """It draws about as well as the CSAEs, too; two choices of its penalties made no difference."""
+    assert all(abs(x) < 0.05 for x in pairs(dataset, "rae", "autoencoder", "test_psnr"))
+    assert all(abs(x) < 0.01 for x in pairs(dataset, "rae", "autoencoder", "probe_accuracy"))
+    sizes = (statistics.mean(levels(dataset, name, "spread")) for name in ("rae", "autoencoder"))
+    small, plain = sizes
+    assert small < 0.2 * plain
+    for csae in ("paper", "ours"):
+        mine = statistics.mean(levels(dataset, csae, "frechet_mixture_classes"))
+        for x in pairs(dataset, "rae", csae, "frechet_mixture_classes"):
+            assert abs(x) < 0.3 * mine
+    tried = [run for run in load_runs("results-rae") if run.dataset == dataset]
+    decibels = [run.measured("validation_psnr") for run in tried]
+    assert len(tried) == 2
+    assert max(decibels) - min(decibels) < 0.01
+
+
 def test_longer_training_leaves_the_price_of_the_second_task():
     for dataset, epochs, least, most in ((DIGITS, 20, 0.05, 0.2), (CLOTHES, 40, 0.5, 1)):
         assert all(0.9 < x < 1.2 for x in leads_of_twins("best", dataset).values())
@@ -1179,6 +1197,12 @@ def test_a_gaussian_likelihood_is_as_faithful_as_an_autoencoder(dataset, least, 
     assert all(run.measured(classes) < 0.93 for run in runs)
     bernoulli = max(levels(dataset, setting.removesuffix("-optimal"), "frechet_prior"))
     assert all(run.measured("frechet_prior") > 1.8 * bernoulli for run in runs)
+
+
+@pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
+def test_samples_are_not_clearly_closer_than_those_of_a_regularised_autoencoder(dataset):
+    _, low, high = mean_interval(pairs(dataset, "ours", "rae", "frechet_mixture_classes"))
+    assert low < 0 < high
 
 
 def test_samples_of_clothes_are_no_closer_than_those_of_a_gaussian_likelihood():

@@ -28,10 +28,8 @@ SAVED_ANEW = {
         "c2b6d312f7a4f8845c1c73c640755580cef1cc11c46a7e82ad4e7a0397844d24"
     )
 }
-# Ended before all had their seeds, as their chapters say; more runs of the results and of their
-# changes are yet to come.
+# Ended before all had their seeds, as their chapters say.
 UNFINISHED = {
-    "results-changes",
     "results",
     "best-mnist-labels",
     "muon-mnist",
