@@ -68,6 +68,7 @@ QUANTITIES: dict[str, Quantity] = {
     "accuracy_codes_2": Quantity("accuracy under latent noise", "points", 100, ".2f"),
     "accuracy_pixels_0.2": Quantity("accuracy under pixel noise", "points", 100, ".2f"),
     "psnr_codes_2": Quantity("PSNR under latent noise", "dB", 1, ".2f"),
+    "psnr_codes_1_spreads": Quantity("PSNR under latent noise of one spread", "dB", 1, ".2f"),
     "psnr_pixels_0.2": Quantity("PSNR under pixel noise", "dB", 1, ".2f"),
     "frechet_validation": Quantity("Fréchet distance, real images", "", 1, ".3f", higher=False),
     "precision_mixture_classes": Quantity("precision, a mixture a class", "points", 100, ".1f"),
