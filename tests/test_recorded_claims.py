@@ -688,6 +688,11 @@ def test_an_autoencoder_draws_letters_as_well_with_mixtures_only():
         assert max(pairs(LETTERS, "autoencoder", csae, "confirmed_mixture_classes")) < -0.015
 
 
+def test_twelve_runs_were_measured_again():
+    again = [run for run in result_runs() if run.measured_by != run.environment["commit"]]
+    assert len(again) == 12
+
+
 def test_c6_of_samples_is_open_against_the_stronger_opponents():
     """Of the four comparisons of samples with σ-models one is for it and three are open."""
     (claim,) = (claim for claim in CLAIMS if claim.id == "C6")
@@ -1003,16 +1008,6 @@ def test_a_wavelet_loss_makes_one_band_a_little_better():
         assert all(abs(x) < 0.005 for x in ahead_of(dataset, "no-wavelet-image-20", "ssim"))
 
 
-def test_a_wavelet_loss_brings_samples_of_clothes_a_little_closer():
-    closer = ahead_of(CLOTHES, "no-wavelet-image-20", "frechet_mixture_classes")
-    share = [
-        -x / y
-        for x, y in zip(closer, levels(CLOTHES, "paper", "frechet_mixture_classes"), strict=True)
-    ]
-    assert min(share) > 0
-    assert statistics.mean(share) == pytest.approx(0.11, abs=0.03)
-
-
 def test_noise_in_training_makes_codes_larger():
     for dataset in (DIGITS, CLOTHES):
         complete = by_seed("results", "paper", dataset)
@@ -1041,6 +1036,8 @@ def test_accuracy_on_noisy_images_is_a_matter_of_luck():
     assert max(seeds) - min(seeds) > 0.2
     behind = ahead_of(DIGITS, "no-noise", "accuracy_pixels_0.2")
     assert max(behind) < 0 < mean_interval(behind)[2]
+    ahead = ahead_of(CLOTHES, "no-noise", "accuracy_pixels_0.2")
+    assert mean_interval(ahead)[1] < 0 < min(ahead)
 
 
 def test_random_directions_do_nearly_as_well():
@@ -1054,12 +1051,6 @@ def test_random_directions_do_nearly_as_well():
         assert statistics.mean(ahead_of(dataset, "random-directions", "test_accuracy")) < 0.0005
 
 
-def test_pixel_noise_on_digits_leaves_the_form_without_noise_ahead():
-    behind = ahead_of(DIGITS, "no-noise", "accuracy_pixels_0.2")
-    assert max(behind) < 0
-    assert statistics.mean(behind) == pytest.approx(-0.13, abs=0.005)
-
-
 def test_random_directions_name_more_clothes_rightly_under_latent_noise():
     """And keep more of the PSNR of digits."""
     assert mean_interval(ahead_of(DIGITS, "random-directions", "psnr_codes_2"))[2] < 0
@@ -1068,7 +1059,7 @@ def test_random_directions_name_more_clothes_rightly_under_latent_noise():
 
 @pytest.mark.parametrize("dataset", [DIGITS, CLOTHES])
 def test_the_distance_makes_classes_compact_and_costs_fidelity(dataset):
-    """By a fifth of the silhouette's scale, for a quarter to half a decibel."""
+    """By about 0.2, for a quarter to half a decibel."""
     change = "distance-in-class-subspace"
     inside = ahead_of(dataset, change, "class_subspace_silhouette")
     assert all(-0.26 < x < -0.17 for x in inside)
@@ -1101,7 +1092,7 @@ def test_a_regularised_autoencoder_is_an_autoencoder_of_smaller_codes(dataset):
     assert all(abs(x) < 0.01 for x in pairs(dataset, "rae", "autoencoder", "probe_accuracy"))
     sizes = (statistics.mean(levels(dataset, name, "spread")) for name in ("rae", "autoencoder"))
     small, plain = sizes
-    assert small < 0.2 * plain
+    assert small / plain < 0.0505
     for csae in ("paper", "ours"):
         mine = statistics.mean(levels(dataset, csae, "frechet_mixture_classes"))
         for x in pairs(dataset, "rae", csae, "frechet_mixture_classes"):
